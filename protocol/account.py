@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""The account with one peer, as a fold of events. Deciding which events happen is in `books`.
+
+An account has two sides that never mix. *Lent*: what the peer owes me: the highest cheque
+that I hold, and a **claim** for each order that I accepted. *Owed*: what I owe the peer:
+the highest total that I signed, and the **lines** since the last total that the peer
+acknowledged. Money has moved when both sides hold the same two integers.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from protocol.budget import Exposure
+from protocol.events import (
+    Acked,
+    Adopted,
+    Begun,
+    Billed,
+    Credited,
+    Ended,
+    Extended,
+    Froze,
+    Held,
+    Line,
+    Overdue,
+    PeerEvent,
+    Progress,
+    Recalled,
+    Signed,
+    Thawed,
+)
+
+
+class ClaimState(StrEnum):
+    """How much of an order's hold is at risk."""
+
+    HELD = "held"  # accepted; no input yet, no work done
+    BEGUN = "begun"
+    BILLED = "billed"  # the last result is out
+    OVERDUE = "overdue"  # its time is over and it is not paid: blocks new orders
+    ENDED = "ended"  # ended early; the rest of its hold is exposure, but blocks nothing
+
+
+_OPEN = (ClaimState.HELD, ClaimState.BEGUN, ClaimState.BILLED)
+
+
+@dataclass(slots=True)
+class Claim:
+    """An order that I accepted. `points` maps a number of items to what they cost in all."""
+
+    items: int
+    price: int
+    window_price: int
+    held: int
+    until_s: float
+    deadline_s: float
+    state: ClaimState = ClaimState.HELD
+    billed: Progress | None = None
+    points: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Paid:
+    """How far an order is settled between us, and how much of that went back."""
+
+    through: int
+    due: int
+    refunded: int = 0
+    wall_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Account:
+    """Everything between this node and one peer."""
+
+    peer: bytes
+    # What the peer owes me.
+    held_total: int = 0
+    held_wire: bytes = b""
+    held_ack: bytes = b""
+    uncharged: int = 0
+    claims: dict[bytes, Claim] = field(default_factory=dict)
+    settled: dict[bytes, Paid] = field(default_factory=dict)
+    # What I owe the peer.
+    signed_total: int = 0
+    signed_wire: bytes = b""
+    acked_total: int = 0
+    acked_wire: bytes = b""
+    acked_ack: bytes = b""
+    lines: list[Line] = field(default_factory=list)
+    lines_are_refunds: bool = False
+    sent: dict[bytes, tuple[int, bytes]] = field(default_factory=dict)
+    paid: dict[bytes, Paid] = field(default_factory=dict)
+    # Between us.
+    earned: int = 0
+    frozen: bytes = b""
+
+    @property
+    def net(self) -> int:
+        """What the peer owes me after subtracting what I owe it, holds included."""
+        return self.held_total - self.signed_total + sum(claim.held for claim in self.claims.values())
+
+    def exposure(self) -> Exposure:
+        """Sum the account up for admission."""
+        states = [claim.state for claim in self.claims.values()]
+        return Exposure(
+            net_cu=self.net,
+            uncharged_cu=self.uncharged,
+            earned_cu=self.earned,
+            open_orders=sum(state in _OPEN for state in states),
+            unpaid_orders=states.count(ClaimState.OVERDUE),
+            frozen=bool(self.frozen),
+        )
+
+    def apply(self, event: PeerEvent) -> None:
+        """Change the account as the event says; an event never fails."""
+        match event:
+            case Held() | Begun() | Extended() | Billed() | Ended() | Overdue():
+                self._apply_to_claim(event)
+            case Credited():
+                self._credit(event)
+            case Adopted():
+                self._adopt(event)
+            case Signed():
+                self._sign(event)
+            case Acked():
+                self._acknowledge(event.total, event.wire, event.ack)
+            case Recalled():
+                self._recall(event)
+            case Froze():
+                self.frozen = event.evidence
+            case Thawed():
+                self.frozen = b""
+
+    def _apply_to_claim(self, event: Held | Begun | Extended | Billed | Ended | Overdue) -> None:
+        if isinstance(event, Held):
+            claim = Claim(
+                event.items,
+                event.price,
+                event.window_price,
+                held=event.price,
+                until_s=event.hold_until_s,
+                deadline_s=event.deadline_s,
+            )
+            if event.price and event.items:
+                claim.points[event.items] = event.price
+            self.claims[event.order] = claim
+            return
+        claim = self.claims[event.order]
+        match event:
+            case Begun():
+                claim.state = ClaimState.BEGUN
+                claim.until_s = claim.deadline_s
+            case Extended():
+                claim.held += event.amount
+            case Billed():
+                self._bill(claim, event)
+            case Ended():
+                claim.state = ClaimState.ENDED
+                claim.held = event.kept
+            case Overdue():
+                claim.state = ClaimState.OVERDUE
+        self._close_if_done(event.order, claim)
+
+    def _bill(self, claim: Claim, event: Billed) -> None:
+        claim.billed = Progress(event.order, event.through, event.due)
+        if event.due:
+            claim.points[event.through] = event.due
+        if claim.window_price or event.last:  # what was held and not used is free again
+            claim.held = event.due - self.settled.get(event.order, Paid(0, 0)).due
+        if event.last:
+            claim.state = ClaimState.BILLED
+
+    def _close_if_done(self, order: bytes, claim: Claim) -> None:
+        if claim.held == 0 and claim.state in (ClaimState.BILLED, ClaimState.OVERDUE, ClaimState.ENDED):
+            del self.claims[order]
+
+    def _credit(self, event: Credited) -> None:
+        rise = event.total - self.held_total
+        self._hold_cheque(event.total, event.wire, event.ack)
+        self.uncharged += rise - sum(self._settle(progress, event) for progress in event.paid)
+        for progress in event.refunded:
+            paid = self.paid.setdefault(progress.order, Paid(progress.through, progress.due))
+            self.earned -= progress.due - paid.refunded
+            paid.refunded = progress.due
+
+    def _adopt(self, event: Adopted) -> None:
+        # These books are a restored backup: which of its claims were paid since is not known, and
+        # whatever was not can still be paid by citing my own accept. None of them blocks the peer.
+        self.uncharged += event.total - self.held_total
+        self.claims.clear()
+        self._hold_cheque(event.total, event.wire, event.ack)
+        for progress in event.paid:
+            self._settle(progress, event)
+
+    def _hold_cheque(self, total: int, wire: bytes, ack: bytes) -> None:
+        self.held_total = total
+        self.held_wire = wire
+        self.held_ack = ack
+
+    def _settle(self, progress: Progress, event: Credited | Adopted) -> int:
+        """Record a payment; give back how much of it had been held."""
+        before = self.settled.get(progress.order, Paid(0, 0))
+        amount = progress.due - before.due
+        self.settled[progress.order] = Paid(
+            progress.through, progress.due, before.refunded, event.at.wall_s
+        )
+        claim = self.claims.get(progress.order)
+        if claim is None:
+            return 0
+        covered = min(amount, claim.held)
+        claim.held -= covered
+        self._close_if_done(progress.order, claim)
+        return covered
+
+    def _sign(self, event: Signed) -> None:
+        self.signed_total = event.total
+        self.signed_wire = event.wire
+        self.sent[event.statement] = (event.total, event.wire)
+        self.lines_are_refunds = event.refunds
+        self.lines.extend(event.lines)
+        for line in event.lines:
+            if event.refunds:
+                self.settled[line.order].refunded += line.amount
+            else:
+                before = self.paid.get(line.order, Paid(0, 0))
+                due = before.due + line.amount
+                self.paid[line.order] = Paid(line.through, due, before.refunded, event.at.wall_s)
+                self.earned += line.amount
+
+    def _acknowledge(self, total: int, wire: bytes, ack: bytes) -> None:
+        self.acked_total = total
+        self.acked_wire = wire
+        self.acked_ack = ack
+        self.lines = [line for line in self.lines if line.total_after > total]
+        self.sent = {key: sent for key, sent in self.sent.items() if sent[0] > total}
+
+    def _recall(self, event: Recalled) -> None:
+        self.signed_total = event.total
+        self.signed_wire = event.wire
+        self._acknowledge(event.total, event.wire, event.ack)
+        for progress in event.paid:
+            before = self.paid.get(progress.order, Paid(0, 0))
+            if progress.through > before.through:
+                self.earned += progress.due - before.due
+                self.paid[progress.order] = Paid(
+                    progress.through, progress.due, before.refunded, event.at.wall_s
+                )
+
+    def forget(self, before_wall_s: float) -> None:
+        """Drop what was settled before then, but nothing that is still open."""
+        for records in (self.settled, self.paid):
+            old = [order for order, paid in records.items() if paid.wall_s < before_wall_s]
+            for order in old:
+                if order not in self.claims:
+                    del records[order]
