@@ -217,8 +217,11 @@ ANSWERS_MAX = 16
 #: Half of the places are for strangers who dial us; the other half only we can fill.
 INBOUND_NEIGHBOURS_MAX = 6
 
-#: Below this many inbound ones we take strangers even before we chose as many ourselves.
-INBOUND_NEIGHBOURS_FREE = 3
+#: Of these, the ones that may be of no repute: neither met by us nor by those whom we chose.
+INBOUND_STRANGERS_MAX = 3
+
+#: Of the stable ones, those that we chose: with no honest stranger at all they are still half.
+STABLE_OUTBOUND = 4
 
 #: One less than the places: so a mesh has room for newcomers, and a re-draw dials before it drops.
 OUTBOUND_NEIGHBOURS_SOUGHT = 5
@@ -227,10 +230,13 @@ OUTBOUND_NEIGHBOURS_SOUGHT = 5
 RANGE_NEIGHBOURS_MAX = 2
 
 #: Strangers beyond the places are told a few adverts before they are sent on; this many at a time ...
-GUESTS_MAX = 4
+GUESTS_MAX = 8
 
-#: ... for so long: ten exchanges at the shortest interval tell most of a directory.
-GUEST_S = 10
+#: ... for so long: ten exchanges at the shortest interval tell most of a directory ...
+GUEST_S_MAX = 10
+
+#: ... or, when the next one is at the door, only for one exchange over a slow line.
+GUEST_S_MIN = 2
 
 #: Connected for so long without a fault, a neighbour is proven: restarts and probes are over sooner.
 PROVEN_S = 60
@@ -265,13 +271,19 @@ SUMMARY_ROWS_MAX = 48
 #: Of these, the part that repeats the directory in turn, so that in time everything spreads.
 SUMMARY_SAMPLE_ROWS = 16
 
+#: Summaries that may arrive at once after a stall; on average one per shortest interval.
+SUMMARIES_BURST = 16
+
+#: Adverts or wishes that crossed a time-out on their way: a full exchange of them is forgiven.
+UNASKED_BURST = 32
+
 #: Nodes without a public address have no range to be counted in: half of a source's share.
 RANGELESS_ADVERTS_MAX = 24
 
 #: The part of the directory (one in so many) kept for nodes that we dialled and proved ourselves.
 MET_SHARE = 4
 
-#: The part kept for nodes that say that they have our models.
+#: The part of each source's share in which nodes that say they have our models come first.
 FITTING_SHARE = 4
 
 #: The part kept for the nearest nodes by measured round trip.
@@ -295,7 +307,7 @@ QUERY_OTHERS_MAX = 4
 #: Queries that one asker may send at once; one more every QUERY_REFILL_S.
 QUERY_BURST = 8
 
-#: 384 adverts are searched in some 30 us; this is about not being a tool, not about load.
+#: 384 adverts are searched in well under a millisecond: a quarter of a query a second is nothing.
 QUERY_REFILL_S = 4
 
 #: Queries of all nodes that are no neighbours together, at once; four more each QUERY_REFILL_S.

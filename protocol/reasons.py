@@ -8,6 +8,7 @@ sentence may be improved, a code is never reused for something else.
 
 import re
 from enum import StrEnum
+from typing import Self
 
 CODE_PATTERN = re.compile(r"[a-z][a-z0-9_]{1,39}")
 
@@ -18,7 +19,7 @@ class Reason(StrEnum):
     sentence: str
     next_step: str
 
-    def __new__(cls, code: str, sentence: str, next_step: str) -> "Reason":
+    def __new__(cls, code: str, sentence: str = "", next_step: str = "") -> Self:
         """Build a member whose value is its code."""
         member = str.__new__(cls, code)
         member._value_ = code
