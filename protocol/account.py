@@ -98,7 +98,9 @@ class Account:
     @property
     def net(self) -> int:
         """What the peer owes me after subtracting what I owe it, holds included."""
-        return self.held_total - self.signed_total + sum(claim.held for claim in self.claims.values())
+        return (
+            self.held_total - self.signed_total + sum(claim.held for claim in self.claims.values())
+        )
 
     def exposure(self) -> Exposure:
         """Sum the account up for admission."""
@@ -172,7 +174,11 @@ class Account:
             claim.state = ClaimState.BILLED
 
     def _close_if_done(self, order: bytes, claim: Claim) -> None:
-        if claim.held == 0 and claim.state in (ClaimState.BILLED, ClaimState.OVERDUE, ClaimState.ENDED):
+        if claim.held == 0 and claim.state in (
+            ClaimState.BILLED,
+            ClaimState.OVERDUE,
+            ClaimState.ENDED,
+        ):
             del self.claims[order]
 
     def _credit(self, event: Credited) -> None:
@@ -187,11 +193,14 @@ class Account:
     def _adopt(self, event: Adopted) -> None:
         # These books are a restored backup: which of its claims were paid since is not known, and
         # whatever was not can still be paid by citing my own accept. None of them blocks the peer.
-        self.uncharged += event.total - self.held_total
+        # What is lent stays as it was: a memory that comes back is no repayment.
+        lent = self.net - self.uncharged
         self.claims.clear()
         self._hold_cheque(event.total, event.wire, event.ack)
+        self.uncharged = self.net - lent
         for progress in event.paid:
             self._settle(progress, event)
+            self.settled[progress.order].refunded = progress.due
 
     def _hold_cheque(self, total: int, wire: bytes, ack: bytes) -> None:
         self.held_total = total
@@ -236,6 +245,7 @@ class Account:
         self.sent = {key: sent for key, sent in self.sent.items() if sent[0] > total}
 
     def _recall(self, event: Recalled) -> None:
+        self.uncharged -= event.total - self.signed_total  # remembered, not repaid: as in _adopt
         self.signed_total = event.total
         self.signed_wire = event.wire
         self._acknowledge(event.total, event.wire, event.ack)
@@ -246,6 +256,16 @@ class Account:
                 self.paid[progress.order] = Paid(
                     progress.through, progress.due, before.refunded, event.at.wall_s
                 )
+
+    def restored(self) -> None:
+        """Go on from an old backup, which may not know what was redeemed or refunded since.
+
+        What I owe stays owed, but redeeming it draws on the budget, or it could be redeemed
+        once more after each restore. And nothing settled before can be refunded any more.
+        """
+        self.uncharged = min(self.uncharged, self.net)
+        for settled in self.settled.values():
+            settled.refunded = settled.due
 
     def forget(self, before_wall_s: float) -> None:
         """Drop what was settled before then, but nothing that is still open."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much unsecured credit a worker lends, to whom, and in which order. Who owes what is in `books`.
+"""How much unsecured credit a worker lends, to whom, and in which order. Debts are in `account`.
 
 Theory of operation
 -------------------
@@ -142,7 +142,9 @@ def admit(exposure: Exposure, standing: Standing, bucket: Bucket, price_cu: int)
         raise Refused(Reason.UNPAID, f"{exposure.unpaid_orders} orders are delivered and not paid")
     window = KNOWN_WINDOW_MAX if _known(exposure, standing, bucket.rules) else STRANGER_WINDOW
     if exposure.open_orders >= window:
-        raise Refused(Reason.WINDOW_FULL, f"{exposure.open_orders} orders are open, at most {window}")
+        raise Refused(
+            Reason.WINDOW_FULL, f"{exposure.open_orders} orders are open, at most {window}"
+        )
     return lend(exposure, standing, bucket, price_cu)
 
 
@@ -201,7 +203,8 @@ def next_in_queue(queue: Sequence[Waiting], running_ranges: Sequence[str], draw:
     strangers = [
         index
         for index, waiting in enumerate(queue)
-        if waiting.order_class is OrderClass.STRANGER and waiting.address_range not in running_ranges
+        if waiting.order_class is OrderClass.STRANGER
+        and waiting.address_range not in running_ranges
     ]
     if strangers:
         return strangers[draw % len(strangers)]

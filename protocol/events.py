@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What happened to the books: one record per change. What follows from a record is in `account` and `books`.
+"""What happened to the books: one record per change. What follows from one is in `account`.
 
 Decisions give events, and state changes only by applying events. So the journal of a node
 is the list of its events, and its books are their fold: replaying the journal must give

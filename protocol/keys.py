@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Identities: Ed25519 keys, signatures and the names of peers. Where a key is stored is not said here.
+"""Identities: Ed25519 keys, signatures and the names of peers. Nothing is stored here.
 
 A node is its public key. libp2p writes that key as a peer id (`12D3KooW…`); the same text
 is made here without importing libp2p, so that a ledger can be read without a network.
@@ -41,7 +41,7 @@ def _both_signs(encoding: bytes) -> tuple[bytes, bytes]:
 
 LOW_ORDER_KEYS = frozenset(key for text in _LOW_ORDER_Y for key in _both_signs(bytes.fromhex(text)))
 
-# Multihash "identity" of 36 bytes, holding protobuf field 1 = Ed25519 and field 2 = 32 bytes of key.
+# Multihash "identity" of 36 bytes: protobuf field 1 = Ed25519, field 2 = 32 bytes of key.
 _PEER_ID_PREFIX = bytes.fromhex("002408011220")
 _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -70,7 +70,9 @@ class Keypair:
 @lru_cache(maxsize=4096)  # loading a key costs a third of a check, and a node talks to few peers
 def _load(public: bytes) -> Ed25519PublicKey:
     if len(public) != KEY_BYTES:
-        raise RemoteProtocolError(Reason.MALFORMED, f"a public key has {KEY_BYTES} bytes, got {len(public)}")
+        raise RemoteProtocolError(
+            Reason.MALFORMED, f"a public key has {KEY_BYTES} bytes, got {len(public)}"
+        )
     if public in LOW_ORDER_KEYS or int.from_bytes(public, "little") & _Y_MASK >= _FIELD_PRIME:
         raise RemoteProtocolError(Reason.WEAK_KEY, f"key {public.hex()}")
     return Ed25519PublicKey.from_public_bytes(public)
@@ -88,11 +90,15 @@ def verify(public: bytes, signature: bytes, data: bytes) -> None:
             Reason.MALFORMED, f"a signature has {SIGNATURE_BYTES} bytes, got {len(signature)}"
         )
     if int.from_bytes(signature[32:], "little") >= _GROUP_ORDER:
-        raise RemoteProtocolError(Reason.BAD_SIGNATURE, "the signature is a second spelling of another one")
+        raise RemoteProtocolError(
+            Reason.BAD_SIGNATURE, "the signature is a second spelling of another one"
+        )
     try:
         _load(public).verify(signature, data)
     except InvalidSignature:
-        raise RemoteProtocolError(Reason.BAD_SIGNATURE, f"not signed by {peer_id(public)}") from None
+        raise RemoteProtocolError(
+            Reason.BAD_SIGNATURE, f"not signed by {peer_id(public)}"
+        ) from None
 
 
 def peer_id(public: bytes) -> str:
@@ -112,10 +118,14 @@ def parse_peer_id(text: str) -> bytes:
     for character in text[:64]:
         digit = _BASE58.find(character)
         if digit < 0:
-            raise RemoteProtocolError(Reason.MALFORMED, f"{character!r} does not occur in a peer id")
+            raise RemoteProtocolError(
+                Reason.MALFORMED, f"{character!r} does not occur in a peer id"
+            )
         number = number * 58 + digit
     public = number.to_bytes(64, "big")[-KEY_BYTES:]
     if peer_id(public) != text:
-        raise RemoteProtocolError(Reason.MALFORMED, f"{text[:64]!r} is not the peer id of an Ed25519 key")
+        raise RemoteProtocolError(
+            Reason.MALFORMED, f"{text[:64]!r} is not the peer id of an Ed25519 key"
+        )
     check_key(public)
     return public

@@ -16,7 +16,7 @@ PRICE_MAX = 10**12
 #: Relative errors and tolerances are integers in units of one billionth; 1.0 accepts anything.
 TOLERANCE_MAX = 10**9
 
-# --- statements and documents ------------------------------------------------------------------
+# --- statements and documents ----------------------------------------------------------------
 
 #: The largest statement (evidence with two Merkle paths) takes 3 KiB; a page of memory holds it.
 STATEMENT_BYTES_MAX = 4096
@@ -72,7 +72,7 @@ STAGES_MAX = 256
 #: A model with more inputs or outputs than this is a generated attack, not a model.
 PORTS_MAX = 1024
 
-# --- models and prices ---------------------------------------------------------------------------
+# --- models and prices -----------------------------------------------------------------------
 
 #: Names inside ONNX graphs are paths of modules; exporters write some 60 characters.
 TENSOR_NAME_BYTES_MAX = 256
@@ -107,18 +107,18 @@ NODES_MAX = 50_000
 #: Different kinds of nodes in all stages: a decoder has about sixty a stage, whatever its depth.
 COSTS_MAX = 8192
 
-#: Some three terms for each kind of node; evaluating all of them takes a few hundredths of a second.
+#: Some three terms for each kind of node; all of them take a few hundredths of a second.
 TERMS_MAX = 24_576
 
 #: Where a model comes from, in a few sentences of its publisher.
 PROVENANCE_BYTES_MAX = 1024
 
-# --- tensors and frames --------------------------------------------------------------------------
+# --- tensors and frames ----------------------------------------------------------------------
 
 #: ONNX itself has no cap; the largest real models use 6 dimensions, einsum-heavy ones 8.
 RANK_MAX = 16
 
-#: Protobuf, which carries ONNX models, ends at 2 GiB; a bigger tensor could not be a constant either.
+#: Protobuf, which carries ONNX models, ends at 2 GiB; a bigger tensor could not be a constant.
 TENSOR_BYTES_MAX = 1 << 31
 
 #: Prices count elements, so one element must not carry a film; a long document has 64 KiB.
@@ -139,7 +139,7 @@ WINDOW_BYTES_MAX = 64 << 20
 #: A peer that pings more often than it is answered wants to make work, not to know.
 PINGS_UNANSWERED_MAX = 8
 
-# --- time ------------------------------------------------------------------------------------------
+# --- time ------------------------------------------------------------------------------------
 
 #: Orders and accepts dated further from now than this are replays or a broken clock.
 CLOCK_SKEW_S_MAX = 600
@@ -162,7 +162,7 @@ REFILL_S_MAX = 86_400
 #: An idle session holds memory of somebody else's machine: it ends.
 SESSION_IDLE_S_MAX = 60
 
-# --- money -----------------------------------------------------------------------------------------
+# --- money -----------------------------------------------------------------------------------
 
 #: A stranger has one unpaid order at a time: what it can run away with is one order.
 STRANGER_WINDOW = 1
@@ -179,7 +179,7 @@ HOLD_S_MAX = 60
 #: An order stays known this long after its time to live, so that it cannot be replayed.
 SEEN_KEEP_S = 86_400
 
-# --- the view --------------------------------------------------------------------------------------
+# --- the view --------------------------------------------------------------------------------
 
 #: A dozen neighbours keep a mesh of 100,000 connected with room for a third of them dying.
 NEIGHBOURS_MAX = 12
@@ -217,10 +217,7 @@ ANSWERS_MAX = 16
 #: Half of the places are for strangers who dial us; the other half only we can fill.
 INBOUND_NEIGHBOURS_MAX = 6
 
-#: Of these, the ones that may be of no repute: neither met by us nor by those whom we chose.
-INBOUND_STRANGERS_MAX = 3
-
-#: Of the stable ones, those that we chose: with no honest stranger at all they are still half.
+#: Of the stable ones, those that we chose: strangers can have been patient, our draws were ours.
 STABLE_OUTBOUND = 4
 
 #: One less than the places: so a mesh has room for newcomers, and a re-draw dials before it drops.
@@ -229,7 +226,7 @@ OUTBOUND_NEIGHBOURS_SOUGHT = 5
 #: Neighbours that we chose out of one address range: losing a range must not cost the view.
 RANGE_NEIGHBOURS_MAX = 2
 
-#: Strangers beyond the places are told a few adverts before they are sent on; this many at a time ...
+#: Strangers beyond the places are told a few adverts and sent on; this many at a time ...
 GUESTS_MAX = 8
 
 #: ... for so long: ten exchanges at the shortest interval tell most of a directory ...
@@ -238,10 +235,10 @@ GUEST_S_MAX = 10
 #: ... or, when the next one is at the door, only for one exchange over a slow line.
 GUEST_S_MIN = 2
 
-#: Connected for so long without a fault, a neighbour is proven: restarts and probes are over sooner.
+#: Connected for so long without a fault, a neighbour is proven: probes are over sooner.
 PROVEN_S = 60
 
-#: One random neighbour is drawn anew this often: the mesh mixes within an hour, at no cost to speak of.
+#: One random neighbour is drawn anew this often: the mesh mixes within an hour, at no cost.
 REDRAW_S = 300
 
 #: Every fourth draw tries a node that nobody vouches for: else newcomers would never be met.
@@ -313,7 +310,7 @@ QUERY_REFILL_S = 4
 #: Queries of all nodes that are no neighbours together, at once; four more each QUERY_REFILL_S.
 STRANGER_QUERY_BURST = 32
 
-# --- invites ---------------------------------------------------------------------------------------
+# --- invites ---------------------------------------------------------------------------------
 
 #: An invite is copied by people: eight addresses and a secret stay under one screen.
 INVITE_CHARACTERS_MAX = 4096

@@ -27,7 +27,7 @@ class Reason(StrEnum):
         member.next_step = next_step
         return member
 
-    # --- bytes that no honest node sends -------------------------------------------------
+    # --- bytes that no honest node sends -----------------------------------------------------
     TOO_LARGE = (
         "too_large",
         "A message or a field is longer than its cap.",
@@ -60,7 +60,7 @@ class Reason(StrEnum):
     )
     WEAK_KEY = (
         "weak_key",
-        "The public key is of low order or not canonically encoded, so its signatures prove nothing.",
+        "The public key is of low order or not canonical, so its signatures prove nothing.",
         "Make a new identity.",
     )
     BAD_SIGNATURE = (
@@ -99,7 +99,7 @@ class Reason(StrEnum):
         "This is a bug here: please report it with the log.",
     )
 
-    # --- meeting ---------------------------------------------------------------------------
+    # --- meeting -----------------------------------------------------------------------------
     OTHER_NETWORK = (
         "other_network",
         "The peer belongs to another network.",
@@ -223,7 +223,7 @@ class Reason(StrEnum):
         "List the node as trusted, or choose a wider placement.",
     )
 
-    # --- an order on its way -------------------------------------------------------------------
+    # --- an order on its way -----------------------------------------------------------------
     INPUT_DEVIATES = (
         "input_deviates",
         "An input has another shape, type or size than the order promised.",
@@ -275,7 +275,7 @@ class Reason(StrEnum):
         "Try again later or elsewhere.",
     )
 
-    # --- money -----------------------------------------------------------------------------------
+    # --- money -------------------------------------------------------------------------------
     WRONG_AMOUNT = (
         "wrong_amount",
         "The cheque's total does not rise by exactly what it names as paid.",
@@ -283,7 +283,7 @@ class Reason(StrEnum):
     )
     NOT_ORDERED = (
         "not_ordered",
-        "The cheque pays for an order that this node did not accept, or shows no proof that it did.",
+        "The cheque pays for an order of which this node has no record and is shown no proof.",
         "Send the worker's own accept or result along with the cheque.",
     )
     ALREADY_SETTLED = (
@@ -302,7 +302,7 @@ class Reason(StrEnum):
         "Report the peer's software.",
     )
 
-    # --- checks and evidence ---------------------------------------------------------------------
+    # --- checks and evidence -----------------------------------------------------------------
     RESULT_WRONG = (
         "result_wrong",
         "A re-executed item differs from what the worker delivered.",
@@ -320,7 +320,7 @@ class Reason(StrEnum):
     )
     NOT_CALIBRATED = (
         "not_calibrated",
-        "The outputs of this model vary too little to tell a right one from a wrong one by tolerance.",
+        "The outputs of this model vary too little to tell right from wrong by tolerance.",
         "Publish the model with class 0, or centre its outputs.",
     )
     NOT_CONVICTED = (
@@ -329,7 +329,7 @@ class Reason(StrEnum):
         "Nothing: the accused keeps its standing here.",
     )
 
-    # --- searching --------------------------------------------------------------------------------
+    # --- searching ---------------------------------------------------------------------------
     NO_WORKER = (
         "no_worker",
         "No node that was asked has what this job needs.",

@@ -9,7 +9,7 @@ because the owner of a key can make many signatures of one body.
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from protocol.canon import Key, Message, decode, domain_tag, encode
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -30,6 +30,8 @@ class Statement(Message):
 
 
 StatementT = TypeVar("StatementT", bound=Statement)
+One = TypeVar("One", bound=Statement)
+Two = TypeVar("Two", bound=Statement)
 StatementT_co = TypeVar("StatementT_co", bound=Statement, covariant=True)
 
 
@@ -57,8 +59,16 @@ def seal(keypair: Keypair, network: bytes, statement: StatementT) -> Sealed[Stat
     return Sealed(statement, body, keypair.sign(signed), sha256(signed).digest())
 
 
-def unseal(wire: bytes, network: bytes, *expected: type[StatementT]) -> Sealed[StatementT]:
-    """Read and verify a statement of one of the expected classes; RemoteProtocolError says why not."""
+@overload
+def unseal(wire: bytes, network: bytes, one: type[One], /) -> Sealed[One]: ...
+@overload
+def unseal(wire: bytes, network: bytes, one: type[One], two: type[Two], /) -> Sealed[One | Two]: ...
+@overload
+def unseal(
+    wire: bytes, network: bytes, one: type[Statement], /, *more: type[Statement]
+) -> Sealed[Statement]: ...
+def unseal(wire: bytes, network: bytes, /, *expected: type[Statement]) -> Sealed[Any]:
+    """Read and verify a statement of an expected class, or raise RemoteProtocolError."""
     if len(wire) <= SIGNATURE_BYTES:
         raise RemoteProtocolError(Reason.MALFORMED, f"a statement of {len(wire)} bytes has no body")
     signature, body = wire[:SIGNATURE_BYTES], wire[SIGNATURE_BYTES:]
@@ -66,3 +76,8 @@ def unseal(wire: bytes, network: bytes, *expected: type[StatementT]) -> Sealed[S
     signed = domain_tag(value.KIND) + network + body
     verify(value.signer, signature, signed)
     return Sealed(value, body, signature, sha256(signed).digest())
+
+
+def same_party(one: bytes, other: bytes) -> str:
+    """Word the rule that a statement is between two different nodes, for `broken_rule`."""
+    return "both parties are the same node" if one == other else ""

@@ -7,12 +7,13 @@ bucket; without the memory of what is settled one accept paid again and again.
 """
 
 from protocol.account import Account, Paid
+from protocol.cheque import Cheque, Payment, RefundLine
 from protocol.errors import RemoteProtocolError
 from protocol.events import Progress
 from protocol.limits import SETTLED_KEEP_S
 from protocol.reasons import Reason
 from protocol.sealed import unseal
-from protocol.statements import Accept, Cheque, Payment, RefundLine, Result
+from protocol.statements import Accept, Result
 
 
 def point_of(statement: Accept | Result) -> Progress:
@@ -23,7 +24,7 @@ def point_of(statement: Accept | Result) -> Progress:
 
 
 class Points:
-    """The points that this node has signed for one peer: in its claims, or shown to it as citations.
+    """The points that this node has signed for one peer: in its claims, or shown as citations.
 
     Citations are only read when a line needs them: checking 64 signatures costs 8 ms.
     """
@@ -48,7 +49,9 @@ class Points:
             self._cited = self._read()
         due = self._cited.get((order, through))
         if due is None:
-            raise RemoteProtocolError(Reason.NOT_ORDERED, f"order {order.hex()} up to item {through}")
+            raise RemoteProtocolError(
+                Reason.NOT_ORDERED, f"order {order.hex()} up to item {through}"
+            )
         return due
 
     def _read(self) -> dict[tuple[bytes, int], int]:
@@ -57,7 +60,9 @@ class Points:
             statement = unseal(wire, self._network, Accept, Result).value
             if statement.worker != self._me or statement.requester != self._peer:
                 raise RemoteProtocolError(Reason.WRONG_PARTY, "a citation is between other nodes")
-            dated_s = statement.accepted_at_s if isinstance(statement, Accept) else statement.issued_at_s
+            dated_s = (
+                statement.accepted_at_s if isinstance(statement, Accept) else statement.issued_at_s
+            )
             if dated_s < self._wall_s - SETTLED_KEEP_S:
                 raise RemoteProtocolError(Reason.TOO_OLD, f"a citation is dated {dated_s}")
             point = point_of(statement)
@@ -114,7 +119,9 @@ def newly_refunded(
         new.append(line)
         left -= line.amount
     if left:
-        raise RemoteProtocolError(Reason.WRONG_AMOUNT, f"rises by {rise}, its lines do not sum to that")
+        raise RemoteProtocolError(
+            Reason.WRONG_AMOUNT, f"rises by {rise}, its lines do not sum to that"
+        )
     reached: dict[bytes, Progress] = {}
     for line in reversed(new):
         paid = account.paid.get(line.order) or points.paid_by_me(line.order)
@@ -122,6 +129,8 @@ def newly_refunded(
             raise RemoteProtocolError(Reason.NOT_ORDERED, f"refund of order {line.order.hex()}")
         before = reached.get(line.order, Progress(line.order, paid.through, paid.refunded))
         if before.due + line.amount > paid.due:
-            raise RemoteProtocolError(Reason.REFUND_TOO_HIGH, f"{before.due + line.amount} of {paid.due}")
+            raise RemoteProtocolError(
+                Reason.REFUND_TOO_HIGH, f"{before.due + line.amount} of {paid.due}"
+            )
         reached[line.order] = Progress(line.order, paid.through, before.due + line.amount)
     return tuple(reached.values())

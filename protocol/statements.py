@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What two nodes sign in the life of a shard. When each may be said is in `order`, what it moves in `books`.
+"""What two nodes sign about work. What they sign about money is in `cheque`.
 
-The first field of a statement is its signer, the second the node that it is meant for.
+When each statement may come is said in `order`. The first field of a statement is its
+signer, the second the node that it is meant for.
 `incarnation` is eight bytes that are new at each start of the signer's process: after a
 crash or a restored backup a node may say something else than before, and that must never
 look like fraud.
@@ -16,33 +17,24 @@ from protocol.canon import (
     Flag,
     Incarnation,
     Key,
-    Message,
     Nonce,
     OptionalDigest,
-    Row,
     TextCodec,
     Uint,
     UintCodec,
     message,
-    row,
-    rows_of,
-    values_of,
 )
 from protocol.limits import (
     CALLS_PER_WINDOW_MAX,
     ITEMS_PER_ORDER_MAX,
     MERKLE_DEPTH_MAX,
     NAME_BYTES_MAX,
-    PAYMENTS_PER_CHEQUE_MAX,
     PRICE_MAX,
-    RECEIPT_BYTES_MAX,
-    REFUNDS_MAX,
     STAGES_MAX,
-    STATEMENT_BYTES_MAX,
     TOLERANCE_MAX,
     TTL_S_MAX,
 )
-from protocol.sealed import Statement
+from protocol.sealed import Statement, same_party
 
 Price = Annotated[int, UintCodec(1, PRICE_MAX)]
 PriceOrGift = Annotated[int, UintCodec(0, PRICE_MAX)]
@@ -86,7 +78,7 @@ class Order(Statement):
 
     def broken_rule(self) -> str:
         """A node does not order from itself over the wire."""
-        return _same(self.requester, self.worker)
+        return same_party(self.requester, self.worker)
 
 
 @message("session")
@@ -119,7 +111,7 @@ class SessionOrder(Statement):
 
     def broken_rule(self) -> str:
         """A node does not order from itself over the wire."""
-        return _same(self.requester, self.worker)
+        return same_party(self.requester, self.worker)
 
 
 @message("accept")
@@ -141,7 +133,7 @@ class Accept(Statement):
 
     def broken_rule(self) -> str:
         """Two different parties."""
-        return _same(self.worker, self.requester)
+        return same_party(self.worker, self.requester)
 
 
 @message("refuse")
@@ -179,85 +171,11 @@ class Result(Statement):
 
     def broken_rule(self) -> str:
         """A result covers at least one item, in order."""
-        return "" if self.first < self.through else f"covers {self.first} up to {self.through}: nothing"
-
-
-@row
-class Payment(Row):
-    """One line of a cheque: `amount` brings the order's paid items up to `through`."""
-
-    order: Digest
-    through: Annotated[int, UintCodec(1)]
-    amount: Price
-
-
-@message("cheque")
-class Cheque(Statement):
-    """The debtor's word: "in all, I have owed you `total`", and what the latest rise pays for.
-
-    The lines restate everything since the last acknowledged total, oldest first, so a
-    cheque that was lost or refused never blocks the next one.
-    """
-
-    debtor: Key
-    creditor: Key
-    incarnation: Incarnation
-    total: Annotated[int, UintCodec(1)]
-    payments: Annotated[tuple[Payment, ...], rows_of(Payment, 1, PAYMENTS_PER_CHEQUE_MAX)]
-
-    def broken_rule(self) -> str:
-        """Totals are cumulative: they cover at least what is named."""
-        return _same(self.debtor, self.creditor) or _covers(self.total, self.payments)
-
-
-@row
-class RefundLine(Row):
-    """One line of a refund: `amount` of what the creditor once paid for the order goes back."""
-
-    order: Digest
-    amount: Price
-
-
-@message("refund")
-class Refund(Statement):
-    """A worker gives back what it was paid for bad work, on the same running total as its cheques."""
-
-    debtor: Key
-    creditor: Key
-    incarnation: Incarnation
-    total: Annotated[int, UintCodec(1)]
-    refunds: Annotated[tuple[RefundLine, ...], rows_of(RefundLine, 1, REFUNDS_MAX)]
-
-    def broken_rule(self) -> str:
-        """Totals are cumulative: they cover at least what is named."""
-        return _same(self.debtor, self.creditor) or _covers(self.total, self.refunds)
-
-
-@message("ack")
-class Ack(Statement):
-    """The creditor has stored a cheque or refund: together the two are a receipt."""
-
-    creditor: Key
-    debtor: Key
-    incarnation: Incarnation
-    statement: Digest
-    total: Annotated[int, UintCodec(1)]
-
-
-_Wire = BytesCodec(65, STATEMENT_BYTES_MAX + 64)
-
-
-@message("receipt", most=RECEIPT_BYTES_MAX)
-class Receipt(Message):
-    """A cheque or refund with what proves it: the creditor's ack, or statements that it cites.
-
-    The citations are the creditor's own accepts and results (for a refund, its own cheques):
-    a creditor that lost its books believes its own signature.
-    """
-
-    statement: Annotated[bytes, _Wire]
-    ack: Annotated[bytes, BytesCodec(65, 512, or_empty=True)]
-    citations: Annotated[tuple[bytes, ...], values_of(_Wire, 0, PAYMENTS_PER_CHEQUE_MAX)]
+        return (
+            ""
+            if self.first < self.through
+            else f"covers {self.first} up to {self.through}: nothing"
+        )
 
 
 @message("cancel")
@@ -315,13 +233,4 @@ class Evidence(Statement):
         """Paths are whole digests, and nobody accuses himself."""
         if len(self.input_path) % 32 or len(self.output_path) % 32:
             return "a Merkle path is a row of 32-byte digests"
-        return _same(self.accuser, self.accused)
-
-
-def _same(one: bytes, other: bytes) -> str:
-    return "both parties are the same node" if one == other else ""
-
-
-def _covers(total: int, lines: tuple[Payment, ...] | tuple[RefundLine, ...]) -> str:
-    named = sum(line.amount for line in lines)
-    return "" if named <= total else f"names {named} but totals {total}"
+        return same_party(self.accuser, self.accused)
