@@ -131,7 +131,8 @@ class Account:
                 self._recall(event)
             case Froze():
                 self.frozen = event.evidence
-            case Thawed():
+            case _:
+                assert isinstance(event, Thawed)
                 self.frozen = b""
 
     def _apply_to_claim(self, event: Held | Begun | Extended | Billed | Ended | Overdue) -> None:
@@ -160,7 +161,7 @@ class Account:
             case Ended():
                 claim.state = ClaimState.ENDED
                 claim.held = event.kept
-            case Overdue():
+            case _:
                 claim.state = ClaimState.OVERDUE
         self._close_if_done(event.order, claim)
 
@@ -256,6 +257,12 @@ class Account:
                 self.paid[progress.order] = Paid(
                     progress.through, progress.due, before.refunded, event.at.wall_s
                 )
+
+    def shift(self, seconds: float) -> None:
+        """Move all deadlines to the clock of a new process."""
+        for claim in self.claims.values():
+            claim.until_s += seconds
+            claim.deadline_s += seconds
 
     def restored(self) -> None:
         """Go on from an old backup, which may not know what was redeemed or refunded since.

@@ -59,10 +59,9 @@ class PeerEvent(Event):
 
 @dataclass(frozen=True, slots=True)
 class Started(Event):
-    """The process began, with a new incarnation; `off_s` is how long the node was away."""
+    """The process began, with a new incarnation and perhaps another monotonic clock."""
 
     incarnation: bytes
-    off_s: float
     restored: bool
 
 

@@ -36,16 +36,17 @@ class Outcome:
 class Ledger:
     """All accounts of one node."""
 
-    def __init__(self, keypair: Keypair, network: bytes, rules: BudgetRules, now: Instant) -> None:
-        """Begin with empty accounts and a full bucket."""
+    def __init__(self, keypair: Keypair, network: bytes, rules: BudgetRules) -> None:
+        """Begin with empty accounts and a full bucket; time begins with :meth:`start`."""
         self._keypair = keypair
         self._network = network
         self.me = keypair.public
         self.incarnation = b""
-        self.bucket = Bucket(rules, now.mono_s)
+        self.bucket = Bucket(rules, 0.0)
         self.accounts: dict[bytes, Account] = {}
         self.seen: dict[bytes, int] = {}
-        self.wall_high_s = now.wall_s
+        self.wall_high_s = 0.0
+        self._last: Instant | None = None
         # Peers whose hello was compared since this process began; not part of the journal.
         self.greeted: set[bytes] = set()
 
@@ -56,12 +57,10 @@ class Ledger:
         self.wall_high_s = max(self.wall_high_s, event.at.wall_s)
         if isinstance(event, ev.Started):
             self.incarnation = event.incarnation
-            self.bucket.restart(event.at.mono_s, event.off_s, restored=event.restored)
-            self.greeted.clear()
-            for account in self.accounts.values():
-                if event.restored:
-                    account.restored()
+            self._restart(event)
+            self._last = event.at
             return
+        self._last = event.at
         self.bucket.refill(event.at.mono_s)
         if isinstance(event, PeerEvent):
             account = self.accounts.setdefault(event.peer, Account(event.peer))
@@ -70,12 +69,24 @@ class Ledger:
             self.bucket.move(lent, account.exposure().lent_cu)
             if isinstance(event, ev.Held):
                 self.seen[event.order] = event.seen_until_s
-        elif isinstance(event, ev.Forgot):
+        else:
+            assert isinstance(event, ev.Forgot)
             for account in self.accounts.values():
                 account.forget(self.wall_high_s - SETTLED_KEEP_S)
             self.seen = {
                 order: until for order, until in self.seen.items() if until >= self.wall_high_s
             }
+
+    def _restart(self, event: ev.Started) -> None:
+        # The monotonic clock of a new process may begin anywhere; wall time says how long it was.
+        last = self._last or event.at
+        off_s = max(0.0, event.at.wall_s - last.wall_s)
+        self.bucket.restart(event.at.mono_s, off_s, restored=event.restored)
+        self.greeted.clear()
+        for account in self.accounts.values():
+            account.shift(event.at.mono_s - last.mono_s - off_s)
+            if event.restored:
+                account.restored()
 
     def account(self, peer: bytes) -> Account:
         """Give the account with a peer; a stranger's is empty, and kept once something happens."""
@@ -87,11 +98,9 @@ class Ledger:
             self.apply(event)
         return Outcome(done, send)
 
-    def start(
-        self, incarnation: bytes, now: Instant, off_s: float = 0, *, restored: bool = False
-    ) -> Outcome:
+    def start(self, incarnation: bytes, now: Instant, *, restored: bool = False) -> Outcome:
         """Begin a process: accounts must greet again before anything is signed."""
-        return self._commit([ev.Started(now, incarnation, off_s, restored)])
+        return self._commit([ev.Started(now, incarnation, restored)])
 
     # --- consequences ------------------------------------------------------------------------
 

@@ -90,7 +90,7 @@ class BooksWorld(RuleBasedStateMachine):
         self.orders = 0
 
     def make_books(self, key: Keypair) -> Books:
-        return Books(key, NETWORK, RULES, Instant(0.0, float(WALL_S)))
+        return Books(key, NETWORK, RULES)
 
     @initialize()
     def begin(self) -> None:
