@@ -8,16 +8,17 @@ rules. `channel` holds one :class:`Direction` for what we send and one for what 
 turns a broken rule into our own bug or into the peer's breach::
 
     open ──TensorStart──> in a tensor ──its last TensorData──> open ──End──> ended
-      └───────────── CancelFrame, also from within a tensor ──> cancelled ──End──┘
+      ├───────────── CancelFrame, also from within a tensor ──> cancelled ──End──┘
+      └<──────────────────────── StatementFrame ─────────────────────┘
 
 ====================  ======================================================================
 Window, Ping, Pong    at any time; a window only up to its cap, a pong only after its ping
 CancelFrame           once, also after the end: the *other* direction may still flow
-StatementFrame,       until the end
-DocumentFrame,
+StatementFrame        until the end; it begins the next order on a warm stream
+DocumentFrame,        until the end
 BlobWant, Paused
 Resumed               until the end, after Paused
-TensorStart           when open, with a higher (item, port) than all before
+TensorStart           when open, with a higher (item, port) than all since a statement
 TensorData            in a tensor, within what it still lacks and within the window
 BlobPiece             until cancelled or ended, within the window
 End                   once, when not in a tensor
@@ -35,6 +36,7 @@ from protocol.frames import (
     Ping,
     Pong,
     Resumed,
+    StatementFrame,
     TensorData,
     TensorStart,
     Window,
@@ -62,7 +64,7 @@ class Direction:
         """Begin with nothing said."""
         self.room = WINDOW_BYTES_DEFAULT  # bytes of data that the other side still lets in
         self.tensor_left = 0  # bytes that the started tensor still lacks
-        self.place = (-1, -1)  # item and port of the last tensor
+        self.place = (-1, -1)  # item and port of the last tensor since a statement
         self.pings: deque[int] = deque()  # tokens that the other direction has not answered
         self.paused = self.cancelled = self.ended = False
 
@@ -100,6 +102,9 @@ class Direction:
     def _speak(self, frame: Frame) -> None:
         """Take note of a frame that may not come after the end."""
         match frame:
+            case StatementFrame():  # one stream carries many orders, one after the other
+                self.place = (-1, -1)
+                self.cancelled = False
             case TensorStart(item, port, header):
                 self._check_not_cancelled(frame)
                 self._check_no_tensor(frame)

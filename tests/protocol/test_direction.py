@@ -51,6 +51,7 @@ def say(*said: Frame, back: Direction | None = None) -> Direction:
         [start(0), start(0, 0, 1), start(0, 1, 0), End()],
         [start(2), STATEMENT, DOCUMENT, WANT, PIECE, PAUSED, TensorData(b"ab"), Resumed(), End()],
         [start(2), TensorData(b"a"), CANCEL, STATEMENT, DOCUMENT, WANT, PAUSED, End()],
+        [start(0, 5), STATEMENT, start(0, 0), CANCEL, STATEMENT, start(1), TensorData(b"a"), End()],
         [PAUSED, PAUSED, Resumed(), PAUSED],
         [End(), Ping(1), Window(1), CANCEL],
         [CANCEL, End(), Ping(1)],
