@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Writes the pages of docs/reference/ that are made from the code; `make docs` runs it.
+"""Writes what in docs/ is made from the code; `make docs` runs it.
 
-A page is a function that returns its text. tests/test_docs.py compares them with the files.
+A page of docs/reference/ is a function that returns its text; a part of another page stands
+between two marks, and a function returns what is between them. tests/test_docs.py compares
+both with the files.
 """
 
 import argparse
@@ -11,10 +13,14 @@ from pathlib import Path
 
 from node.cli.main import build_parser
 from node.exits import ExitCode
+from protocol.order import BY, LATE, TRANSITIONS, Role, State, Step, diagram
 from protocol.reasons import Reason
+from tools.reference_wire import limits_page, messages_page
 
-FOLDER = Path(__file__).resolve().parents[1] / "docs" / "reference"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+FOLDER = DOCS / "reference"
 NOTE = "<!-- Made from the code by `make docs`; edit the code instead. -->"
+PART = "<!-- made from the code by `make docs`: begin -->", "<!-- made from the code: end -->"
 HELP_COLUMNS = 80
 
 CLI_TEXT = """\
@@ -81,12 +87,38 @@ def reasons_page() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def order_tables() -> str:
+    """Draw the life of an order, and list who may do what where and what may come late."""
+    does = ["| step | done by | in | also arrives late in |", "|---|---|---|---|"]
+    for step in Step:
+        places = [_names(rows, step) for rows in (TRANSITIONS, LATE)]
+        who = "nobody: each side by itself" if BY[step] is Role.NOBODY else BY[step].value
+        does.append(f"| `{step.value}` | {who} | {places[0]} | {places[1]} |")
+    lines = "\n".join(does)
+    return f"```mermaid\n{diagram()}```\n\n{lines}"
+
+
+def with_part(page: str, part: str) -> str:
+    """Put a part between the two marks of a page."""
+    before, rest = page.split(PART[0])
+    _, after = rest.split(PART[1])
+    return f"{before}{PART[0]}\n\n{part}\n\n{PART[1]}{after}"
+
+
 def main() -> None:
-    """Write every page."""
+    """Write every page and every part."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page(), encoding="utf-8")
         print(f"wrote docs/reference/{name}")
+    for name, part in PARTS.items():
+        path = DOCS / name
+        path.write_text(with_part(path.read_text(encoding="utf-8"), part()), encoding="utf-8")
+        print(f"wrote its part of docs/{name}")
+
+
+def _names(rows: dict[State, dict[Step, State]], step: Step) -> str:
+    return ", ".join(state.value for state, steps in rows.items() if step in steps)
 
 
 def _block(parser: argparse.ArgumentParser) -> str:
@@ -99,9 +131,14 @@ def _block(parser: argparse.ArgumentParser) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
     "exit-codes.md": exit_codes_page,
+    "limits.md": partial(limits_page, NOTE),
+    "messages.md": partial(messages_page, NOTE),
     "reasons.md": reasons_page,
 }
 """File name and what makes it."""
+
+PARTS: dict[str, Callable[[], str]] = {"design/order-life.md": order_tables}
+"""Page and what makes the part between its marks."""
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from protocol.books import Books
 from protocol.budget import BudgetRules
 from protocol.cheque import Receipt
+from protocol.errors import Refused, RemoteProtocolError
 from protocol.events import Event, Instant
 from protocol.hello import network_id
 from protocol.keys import Keypair
 from protocol.ledger import Outcome
+from protocol.reasons import Reason
 from protocol.sealed import Sealed, seal
 from protocol.statements import Order, Result, SessionOrder
 
@@ -170,3 +174,15 @@ def same_totals(one: Trader, other: Trader) -> bool:
     """Whether money moved: both sides hold the same two integers."""
     mine, theirs = one.books.account(other.me), other.books.account(one.me)
     return (mine.held_total, mine.signed_total) == (theirs.signed_total, theirs.held_total)
+
+
+def refused(reason: Reason, call: Any, *args: Any, **named: Any) -> None:
+    with pytest.raises(Refused) as caught:
+        call(*args, **named)
+    assert caught.value.reason is reason
+
+
+def wrong(reason: Reason, call: Any, *args: Any, **named: Any) -> None:
+    with pytest.raises(RemoteProtocolError) as caught:
+        call(*args, **named)
+    assert caught.value.reason is reason
