@@ -60,7 +60,7 @@ bench: setup ## print the figures, as ratios to a reference of the same run
 	@$(BIN)/python -m tests.benchmarks
 
 soak: setup ## run all tests with many more examples, and the long ones (takes long)
-	COMMONS_HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" $(ARGS)
+	COMMONS_HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" -o faulthandler_timeout=0 $(ARGS)
 
 coverage: ## the tests under coverage, as CI runs them
 	@$(MAKE) --no-print-directory test COVERAGE=1

@@ -173,10 +173,15 @@ class Books(Lending):
     def refund(
         self, peer: bytes, order: bytes, amount: int, cheque: bytes, now: Instant
     ) -> Outcome:
-        """Give back part of what the peer paid for an order; `cheque` is the one that paid it."""
+        """Give back part of what the peer paid for an order; `cheque` is the one that paid it.
+
+        The cheque goes along as a citation, in case the peer lost its books: so no more is given
+        back than this one cheque can prove.
+        """
         account = self._ready_to_sign(peer, refunds=True)
         settled = account.settled.get(order)
-        if settled is None or not 0 < amount <= settled.due - settled.refunded:
+        most = self._named(cheque, peer, order) - settled.refunded if settled else 0
+        if not 0 < amount <= most:
             raise LocalProtocolError(
                 f"{amount} CU is not what was paid for this order", Reason.REFUND_TOO_HIGH
             )
@@ -184,6 +189,18 @@ class Books(Lending):
         return self._sign(
             account, [Line(order, 0, amount, total, cheque)], total, now, refunds=True
         )
+
+    def _named(self, cheque: bytes, peer: bytes, order: bytes) -> int:
+        """Give what a cheque of the peer pays for an order; nothing if it is another's."""
+        try:
+            value = unseal(cheque, self._network, Cheque).value
+        except RemoteProtocolError as error:
+            raise LocalProtocolError(
+                f"a refund cites a cheque, and this is none: {error}"
+            ) from error
+        if (value.debtor, value.creditor) != (peer, self.me):
+            return 0
+        return sum(line.amount for line in value.payments if line.order == order)
 
     def _ready_to_sign(self, peer: bytes, *, refunds: bool) -> Account:
         account = self.account(peer)

@@ -4,8 +4,6 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from protocol.errors import LocalProtocolError
-from protocol.reasons import Reason
 from tests.protocol.books_world import HONEST, PRICE, BooksWorld, Host
 
 
@@ -91,9 +89,4 @@ class BooksStories(BooksWorld):
         for order, settled in account.settled.items():
             left = settled.due - settled.refunded
             if left:
-                try:
-                    outcome = host.books.refund(peer, order, left, account.held_wire, self.now)
-                except LocalProtocolError as error:
-                    assert "hello" in str(error) or error.reason is Reason.WINDOW_FULL
-                else:
-                    self.done(host, outcome, peer)
+                self.refund(host, peer, order, left)

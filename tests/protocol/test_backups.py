@@ -165,6 +165,18 @@ def test_two_refunds_on_their_way_count_once_each(ann: Trader, bob: Trader) -> N
     assert same_totals(ann, bob)
 
 
+def test_a_refund_gives_back_no_more_than_its_cheque_can_prove(ann: Trader, bob: Trader) -> None:
+    """Otherwise a requester that lost its books would refuse it, and the total would be stuck."""
+    order, bill = bob.works_for(ann, 40)
+    cheque = ann.settles(bob, bill)
+    other = ann.settles(bob, bob.works_for(ann, 10)[1])
+    mine = bob.settles(ann, ann.works_for(bob, 5)[1])
+    for cited in (other.wire, mine.wire, b"no cheque at all"):
+        with pytest.raises(LocalProtocolError):
+            bob.books.refund(ann.me, order.id, 1, cited, NOON)
+    bob.keep(bob.books.refund(ann.me, order.id, 40, cheque.wire, NOON))
+
+
 def refund_of(bob: Trader, ann: Trader, total: int, *lines: RefundLine) -> Receipt:
     return bare(seal(bob.key, NETWORK, Refund(bob.me, ann.me, b"i" * 8, total, lines)))
 
