@@ -155,6 +155,15 @@ def decode(body: bytes, *expected: type[MessageT]) -> MessageT:
     return value
 
 
+def kind_of(body: bytes) -> str:
+    """Read the kind of a message and nothing else of it; empty when it has none."""
+    first = body[0] if body else 0
+    at = 1 if first & 0xF0 == 0x90 else 3 if first == 0xDC else len(body)  # array, array16
+    size = body[at] - 0xA0 if at < len(body) else 0  # a str of up to 31 bytes
+    kind = body[at + 1 : at + 1 + size] if 0 < size < 32 else b""
+    return kind.decode() if kind.isascii() else ""
+
+
 def _class_of(cells: list[object], expected: tuple[type[MessageT], ...]) -> type[MessageT]:
     if len(cells) < 2 or type(cells[0]) is not str:
         raise RemoteProtocolError(Reason.MALFORMED, "a message begins with its kind and version")

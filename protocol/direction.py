@@ -9,16 +9,18 @@ turns a broken rule into our own bug or into the peer's breach::
 
     open ──TensorStart──> in a tensor ──its last TensorData──> open ──End──> ended
       ├───────────── CancelFrame, also from within a tensor ──> cancelled ──End──┘
-      └<──────────────────────── StatementFrame ─────────────────────┘
+      └<────────────── order, session or accept ──────────────┘
 
 ====================  ======================================================================
 Window, Ping, Pong    at any time; a window only up to its cap, a pong only after its ping
 CancelFrame           once, also after the end: the *other* direction may still flow
-StatementFrame        until the end; it begins the next order on a warm stream
-DocumentFrame,        until the end
+StatementFrame,       until the end
+DocumentFrame,
 BlobWant, Paused
+order, session or     ... and not in a tensor: the next order of a warm stream begins
+accept in a statement
 Resumed               until the end, after Paused
-TensorStart           when open, with a higher (item, port) than all since a statement
+TensorStart           when open, with a higher (item, port) than all of this order
 TensorData            in a tensor, within what it still lacks and within the window
 BlobPiece             until cancelled or ended, within the window
 End                   once, when not in a tensor
@@ -27,6 +29,7 @@ End                   once, when not in a tensor
 
 from collections import deque
 
+from protocol.canon import kind_of
 from protocol.frames import (
     BlobPiece,
     CancelFrame,
@@ -41,8 +44,14 @@ from protocol.frames import (
     TensorStart,
     Window,
 )
+from protocol.keys import SIGNATURE_BYTES
 from protocol.limits import PINGS_UNANSWERED_MAX, WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX
 from protocol.reasons import Reason
+
+
+# What begins an order: one stream carries many, one after the other. Both directions have a
+# statement of their own for it, so neither needs to know what the other one said.
+_BEGIN = ("order", "session", "accept")
 
 
 class BrokenRuleError(Exception):
@@ -64,7 +73,7 @@ class Direction:
         """Begin with nothing said."""
         self.room = WINDOW_BYTES_DEFAULT  # bytes of data that the other side still lets in
         self.tensor_left = 0  # bytes that the started tensor still lacks
-        self.place = (-1, -1)  # item and port of the last tensor since a statement
+        self.place = (-1, -1)  # item and port of the last tensor of this order
         self.pings: deque[int] = deque()  # tokens that the other direction has not answered
         self.paused = self.cancelled = self.ended = False
 
@@ -102,9 +111,11 @@ class Direction:
     def _speak(self, frame: Frame) -> None:
         """Take note of a frame that may not come after the end."""
         match frame:
-            case StatementFrame():  # one stream carries many orders, one after the other
-                self.place = (-1, -1)
-                self.cancelled = False
+            case StatementFrame(wire):
+                if kind_of(wire[SIGNATURE_BYTES:]) in _BEGIN:
+                    self._check_no_tensor(frame)
+                    self.place = (-1, -1)
+                    self.cancelled = self.paused = False
             case TensorStart(item, port, header):
                 self._check_not_cancelled(frame)
                 self._check_no_tensor(frame)

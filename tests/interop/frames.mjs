@@ -9,8 +9,18 @@ const WEEK = 7 * 86_400;
 const WINDOW = 4 * 2 ** 20;
 const WINDOW_MOST = 64 * 2 ** 20;
 
+// These begin the next order on a stream.
+const BEGIN = ["order", "session", "accept"];
+
 const hex = (bytes) => Buffer.from(bytes).toString("hex");
 const plain = (value) => (value <= 2n ** 53n - 1n ? Number(value) : String(value));
+
+// The kind of a message, read without looking at anything else of it.
+function kindOf(body) {
+  const at = body[0] >> 4 === 9 ? 1 : body[0] === 0xdc ? 3 : body.length;
+  const size = (body[at] ?? 0) - 0xa0;
+  return size > 0 && size < 32 ? body.subarray(at + 1, at + 1 + size).toString("latin1") : "";
+}
 
 function code(bytes) {
   if (bytes.some((byte) => byte > 127)) throw malformed("a reason is ASCII");
@@ -108,8 +118,11 @@ class Direction {
     } else {
       must(!this.ended, "unexpected");
       if (kind === STATEMENT) {
-        this.place = -1; // the next order of this stream begins
-        this.cancelled = false;
+        if (BEGIN.includes(kindOf(Buffer.from(fields.wire, "hex").subarray(64)))) {
+          must(!this.left, "unexpected");
+          this.place = -1; // the next order of this stream begins
+          this.cancelled = this.paused = false;
+        }
       } else if (kind === START) {
         const place = fields.item * 2 ** 16 + fields.port;
         must(!this.cancelled && !this.left && place > this.place, "unexpected");

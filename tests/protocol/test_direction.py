@@ -25,6 +25,14 @@ from protocol.reasons import Reason
 from protocol.tensors import ElementType, TensorHeader
 
 STATEMENT = StatementFrame(bytes(65))
+ORDER, SESSION, ACCEPT = (
+    StatementFrame(bytes(64) + head + bytes([0xA0 + len(kind)]) + kind)
+    for head, kind in (
+        (b"\xdc\x00\x13", b"order"),
+        (b"\xdc\x00\x14", b"session"),
+        (b"\x9a", b"accept"),
+    )
+)
 DOCUMENT = DocumentFrame(b"x")
 WANT = BlobWant(bytes(32), 0, 1)
 PIECE = BlobPiece(bytes(32), 0, b"x")
@@ -51,7 +59,9 @@ def say(*said: Frame, back: Direction | None = None) -> Direction:
         [start(0), start(0, 0, 1), start(0, 1, 0), End()],
         [start(2), STATEMENT, DOCUMENT, WANT, PIECE, PAUSED, TensorData(b"ab"), Resumed(), End()],
         [start(2), TensorData(b"a"), CANCEL, STATEMENT, DOCUMENT, WANT, PAUSED, End()],
-        [start(0, 5), STATEMENT, start(0, 0), CANCEL, STATEMENT, start(1), TensorData(b"a"), End()],
+        [start(0, 5), ORDER, start(0, 0), SESSION, start(0, 0), ACCEPT, start(0, 0), End()],
+        [start(9), CANCEL, ORDER, start(1), TensorData(b"a"), CANCEL, End()],
+        [PAUSED, ORDER, PAUSED, Resumed()],
         [PAUSED, PAUSED, Resumed(), PAUSED],
         [End(), Ping(1), Window(1), CANCEL],
         [CANCEL, End(), Ping(1)],
@@ -79,6 +89,10 @@ def test_what_may_be_said(said: list[Frame]) -> None:
         ([PAUSED, Resumed()], Resumed(), Reason.UNEXPECTED),
         ([CANCEL], CANCEL, Reason.UNEXPECTED),
         ([CANCEL], start(0), Reason.UNEXPECTED),
+        ([CANCEL, STATEMENT], start(0), Reason.UNEXPECTED),
+        ([start(0, 1, 1), STATEMENT], start(0, 1, 1), Reason.UNEXPECTED),
+        ([start(2)], ACCEPT, Reason.UNEXPECTED),
+        ([PAUSED, ORDER], Resumed(), Reason.UNEXPECTED),
         ([CANCEL], PIECE, Reason.UNEXPECTED),
         ([start(2), CANCEL], TensorData(b"a"), Reason.BROKEN_FRAME),
         ([End(), CANCEL], CANCEL, Reason.UNEXPECTED),

@@ -51,6 +51,7 @@ from tests.vectors.said import (
     DOCUMENTS,
     LISTENER_HELLO,
     OPEN_INVITE,
+    ORDER,
     SECOND_HELLO,
     SECRET_INVITE,
     STATEMENTS,
@@ -161,10 +162,10 @@ STREAMS: dict[str, tuple[str, list[Frame]]] = {
     "two_orders_of_which_one_is_cancelled": (
         "closed",
         [
-            StatementFrame(sealed(ACK).wire),
+            StatementFrame(sealed(ORDER).wire),
             TensorStart(3, 1, _NUMBERS.header),
             CancelFrame("busy"),
-            StatementFrame(sealed(ACK).wire),
+            StatementFrame(sealed(ORDER).wire),
             TensorStart(0, 0, _NUMBERS.header),
             TensorData(b"\x01\0\xff\xff"),
             CancelFrame("deadline"),

@@ -29,7 +29,7 @@ from protocol.merkle import _inner, _root, merkle_path, merkle_root
 from protocol.tensors import ElementType
 from tests.vectors.people import NOW_S, digest
 from tests.vectors.plain import Plain
-from tests.vectors.said import OPEN_INVITE, SECRET_INVITE, R
+from tests.vectors.said import ACK, OPEN_INVITE, ORDER, SECRET_INVITE, R, sealed
 from tests.vectors.spell import frame, without_rules
 
 MALFORMED, OUT_OF_RANGE, TOO_LARGE = "malformed", "out_of_range", "too_large"
@@ -47,6 +47,8 @@ def _start(item: int, port: int, head: bytes = _HEAD) -> bytes:
 def _head(element: int, dims: tuple[int, ...], size: int) -> bytes:
     return struct.pack(f"<BB{len(dims) + 1}Q", element, len(dims), *dims, size)
 
+
+_EMPTY = _start(1, 1, _head(2, (0,), 0))
 
 _FRAMES: dict[str, tuple[str, bytes]] = {
     "kind_0": ("unknown_kind", bytes(4)),
@@ -103,7 +105,12 @@ _FRAMES: dict[str, tuple[str, bytes]] = {
     ),
     "tensor_within_a_tensor": (UNEXPECTED, _START + _start(1, 2)),
     "tensor_after_cancelling": (UNEXPECTED, frame(CancelFrame, b"busy") + _START),
-    "tensor_twice": (UNEXPECTED, _start(1, 1, _head(2, (0,), 0)) * 2),
+    "tensor_twice": (UNEXPECTED, _EMPTY * 2),
+    "tensor_twice_with_an_ack_between": (
+        UNEXPECTED,
+        _EMPTY + frame(StatementFrame, sealed(ACK).wire) + _EMPTY,
+    ),
+    "order_within_a_tensor": (UNEXPECTED, _START + frame(StatementFrame, sealed(ORDER).wire)),
     "tensor_of_an_earlier_port": (UNEXPECTED, _start(1, 1, _head(2, (0,), 0)) + _start(1, 0)),
     "tensor_of_an_earlier_item": (UNEXPECTED, _start(1, 1, _head(2, (0,), 0)) + _start(0, 2)),
     "tensor_of_port_1024": (OUT_OF_RANGE, _start(0, 1024)),
