@@ -56,6 +56,7 @@ class Claim:
     deadline_s: float
     state: ClaimState = ClaimState.HELD
     billed: Progress | None = None
+    refundable: bool = True
     points: dict[int, int] = field(default_factory=dict)
 
 
@@ -201,7 +202,6 @@ class Account:
         self.uncharged = self.net - lent
         for progress in event.paid:
             self._settle(progress, event)
-            self.settled[progress.order].refunded = progress.due
 
     def _hold_cheque(self, total: int, wire: bytes, ack: bytes) -> None:
         self.held_total = total
@@ -212,10 +212,13 @@ class Account:
         """Record a payment; give back how much of it had been held."""
         before = self.settled.get(progress.order, Paid(0, 0))
         amount = progress.due - before.due
-        self.settled[progress.order] = Paid(
-            progress.through, progress.due, before.refunded, event.at.wall_s
-        )
         claim = self.claims.get(progress.order)
+        # Only what these books saw from accept to pay can be refunded: anything else may have been
+        # paid and refunded before, in a memory that was lost.
+        refunded = before.refunded if claim and claim.refundable else progress.due
+        self.settled[progress.order] = Paid(
+            progress.through, progress.due, refunded, event.at.wall_s
+        )
         if claim is None:
             return 0
         covered = min(amount, claim.held)
@@ -268,11 +271,13 @@ class Account:
         """Go on from an old backup, which may not know what was redeemed or refunded since.
 
         What I owe stays owed, but redeeming it draws on the budget, or it could be redeemed
-        once more after each restore. And nothing settled before can be refunded any more.
+        once more after each restore. And nothing from before can be refunded any more.
         """
         self.uncharged = min(self.uncharged, self.net)
         for settled in self.settled.values():
             settled.refunded = settled.due
+        for claim in self.claims.values():
+            claim.refundable = False
 
     def forget(self, before_wall_s: float) -> None:
         """Drop what was settled before then, but nothing that is still open."""

@@ -115,5 +115,7 @@ def clock_offset_s(hello: Hello, now_s: float) -> float:
     """How far the peer's clock is ahead of ours; more than the cap raises RemoteProtocolError."""
     offset = hello.wall_ms / 1000 - now_s
     if abs(offset) > CLOCK_SKEW_S_MAX:
-        raise RemoteProtocolError(Reason.CLOCK_SKEW, f"the peer's clock is {offset:+.0f} s from ours")
+        raise RemoteProtocolError(
+            Reason.CLOCK_SKEW, f"the peer's clock is {offset:+.0f} s from ours"
+        )
     return offset

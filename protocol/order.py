@@ -1,20 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""The life of an order, as one table. The credit that moves along the way is in `books`.
+"""The life of an order, as two tables. The credit that moves along the way is in `books`.
 
 Theory of operation
 -------------------
 Requester and worker keep the same machine: what one sends is what the other receives, so
-both are always in the same state or one message apart. Nothing here knows which of the
+both are in the same state, or messages are on their way. Nothing here knows which of the
 two we are; an :class:`OrderLife` is told once, only to say whose fault an illegal step is.
 
-Rule 1: everything that decides what may come next stands in `TRANSITIONS`.
-Rule 2: a step is either in the table or it is an error; there is no third way.
+Rule 1: what may be done next stands in `TRANSITIONS`, for both sides.
+Rule 2: what may arrive besides, because it was sent before the peer knew, stands in `LATE`.
+Rule 3: a step is in its table or it is an error; there is no third way.
+
+Messages cross: a cancel meets a result, a dispute meets a pause. Honest sides never see an
+error from that, and when all has arrived they are in the same state, because every pair of
+steps that can cross leads to one place in either order: what ends the work wins over news
+about the work, which changes nothing when it comes late; and a dispute wins over both.
+A step of nobody (a clock, an owner) is not told to the peer and can leave the two apart,
+but never with another idea of what was delivered and paid; each then ends by its own clock.
 
 The states up to `DELIVERED` are about work, those after it about money. An order ends in
-`REFUSED`, `LAPSED` or `CANCELLED` when no work was begun, in `SETTLED` when every item that
-was delivered is paid or was a gift, in `FORFEIT` when the account was frozen on evidence.
-`OWING` is the place where a requester who vanished is waited for: paying leads out of it
-at any time, because an accept never expires as a right to pay.
+`REFUSED`, `LAPSED` or `CANCELLED` when no work was begun; in `SETTLED` when, by this side's
+books, every item that was delivered is paid and acknowledged, or was a gift, or when this
+side lets a dispute rest; in `FORFEIT` when the account was frozen on evidence. Money itself
+moves no state: a cheque pays for many orders, and how much of this one is due is known to
+the books alone. `OWING` is the place where a requester who vanished is waited for: paying
+and closing lead out of it at any time, because an accept never expires as a right to pay.
 """
 
 from enum import StrEnum
@@ -41,7 +51,6 @@ class State(StrEnum):
     PAUSED = "paused"
     DELIVERED = "delivered"
     OWING = "owing"
-    PAID = "paid"
     DISPUTED = "disputed"
     SETTLED = "settled"
     REFUSED = "refused"
@@ -59,9 +68,8 @@ class Step(StrEnum):
     RESULT = "result"
     LAST_RESULT = "last_result"
     CHEQUE = "cheque"
-    FULL_CHEQUE = "full_cheque"  # ... that pays everything which is due
     ACK = "ack"
-    CLOSE = "close"  # nothing is due: a gift, or nothing was delivered
+    CLOSE = "close"  # nothing is due any more, or a dispute is let rest
     PAUSE = "pause"
     RESUME = "resume"
     CANCEL = "cancel"
@@ -79,7 +87,6 @@ BY: dict[Step, Role] = {
     Step.RESULT: Role.WORKER,
     Step.LAST_RESULT: Role.WORKER,
     Step.CHEQUE: Role.REQUESTER,
-    Step.FULL_CHEQUE: Role.REQUESTER,
     Step.ACK: Role.WORKER,
     Step.CLOSE: Role.NOBODY,
     Step.PAUSE: Role.WORKER,
@@ -118,15 +125,16 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
     State.PAUSED: {
         Step.RESUME: State.WORKING,
         Step.RESULT: State.PAUSED,
+        Step.LAST_RESULT: State.DELIVERED,
         Step.CHEQUE: State.PAUSED,
         Step.ACK: State.PAUSED,
         Step.CANCEL: State.OWING,
+        Step.DEVIATION: State.OWING,
         Step.DEADLINE: State.OWING,
         Step.DISPUTE: State.DISPUTED,
     },
     State.DELIVERED: {
         Step.CHEQUE: State.DELIVERED,
-        Step.FULL_CHEQUE: State.PAID,
         Step.ACK: State.DELIVERED,
         Step.CLOSE: State.SETTLED,
         Step.CANCEL: State.OWING,
@@ -137,25 +145,23 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
         Step.RESULT: State.OWING,
         Step.LAST_RESULT: State.OWING,
         Step.CHEQUE: State.OWING,
-        Step.FULL_CHEQUE: State.PAID,
         Step.ACK: State.OWING,
         Step.CLOSE: State.SETTLED,
         Step.DISPUTE: State.DISPUTED,
         Step.FREEZE: State.FORFEIT,
     },
-    State.PAID: {
-        Step.ACK: State.SETTLED,
-        Step.DISPUTE: State.DISPUTED,
-    },
     State.DISPUTED: {
         Step.RESULT: State.DISPUTED,
-        Step.LAST_RESULT: State.DELIVERED,
+        Step.LAST_RESULT: State.DISPUTED,
+        Step.CHEQUE: State.DISPUTED,
         Step.ACK: State.DISPUTED,
-        Step.REFUND: State.SETTLED,
+        Step.DISPUTE: State.DISPUTED,
+        Step.REFUND: State.DISPUTED,
         Step.CLOSE: State.SETTLED,
         Step.FREEZE: State.FORFEIT,
     },
     State.SETTLED: {
+        Step.ACK: State.SETTLED,
         Step.REFUND: State.SETTLED,
         Step.DISPUTE: State.DISPUTED,
     },
@@ -163,6 +169,39 @@ TRANSITIONS: dict[State, dict[Step, State]] = {
     State.LAPSED: {},
     State.CANCELLED: {},
     State.FORFEIT: {},
+}
+
+
+def _stay(state: State, *steps: Step) -> dict[Step, State]:
+    return dict.fromkeys(steps, state)
+
+
+_NEWS = (Step.PAUSE, Step.RESUME, Step.CANCEL, Step.DEVIATION)  # of work, where work is over
+_BILLS = {Step.RESULT: State.OWING, Step.LAST_RESULT: State.OWING}  # what was sent is owed
+_ANSWERS = {Step.REFUSE: State.REFUSED, Step.INPUTS: State.OWING}  # after these both sides agree
+
+# What the peer may have sent before it knew where the order stands here. It is taken, not done.
+LATE: dict[State, dict[Step, State]] = {
+    State.PLACED: {},
+    State.ACCEPTED: {},
+    State.WORKING: _stay(State.WORKING, Step.REFUND),
+    State.PAUSED: _stay(State.PAUSED, Step.REFUND),
+    State.DELIVERED: _stay(State.DELIVERED, Step.REFUND),
+    State.OWING: _stay(State.OWING, *_NEWS, Step.REFUND),
+    State.DISPUTED: _stay(State.DISPUTED, *_NEWS),
+    State.SETTLED: _stay(State.SETTLED, *_NEWS, Step.CHEQUE) | _BILLS,
+    State.REFUSED: _stay(State.REFUSED, Step.CANCEL),
+    State.LAPSED: _stay(State.LAPSED, Step.ACCEPT, Step.CANCEL) | _ANSWERS,
+    State.CANCELLED: _stay(State.CANCELLED, Step.ACCEPT, Step.CANCEL) | _ANSWERS,
+    State.FORFEIT: _stay(
+        State.FORFEIT,
+        *_NEWS,
+        *_BILLS,
+        Step.CHEQUE,
+        Step.ACK,
+        Step.DISPUTE,
+        Step.REFUND,
+    ),
 }
 
 
@@ -190,9 +229,11 @@ class OrderLife:
         """Take a step that the peer caused; an illegal one is its fault."""
         if BY[step] in (self._me, Role.NOBODY):
             raise RemoteProtocolError(Reason.UNEXPECTED, f"{step.value} is not for the peer to do")
-        after = TRANSITIONS[self.state].get(step)
+        after = TRANSITIONS[self.state].get(step) or LATE[self.state].get(step)
         if after is None:
-            raise RemoteProtocolError(Reason.UNEXPECTED, f"{step.value} cannot follow {self.state.value}")
+            raise RemoteProtocolError(
+                Reason.UNEXPECTED, f"{step.value} cannot follow {self.state.value}"
+            )
         self.state = after
         return after
 
@@ -210,7 +251,8 @@ def diagram() -> str:
         for step, after in steps.items():
             arrows.setdefault(after, []).append(step.value)
         lines += [
-            f"    {state.value} --> {after.value}: {', '.join(names)}" for after, names in arrows.items()
+            f"    {state.value} --> {after.value}: {', '.join(names)}"
+            for after, names in arrows.items()
         ]
         if not steps:
             lines.append(f"    {state.value} --> [*]")

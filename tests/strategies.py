@@ -1,10 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Hypothesis strategies that more than one test needs: what honest nodes could say."""
 
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import fields, replace
 from math import prod
+from typing import Any, TypeVar, cast
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
+import protocol
+from protocol.advert import Advert
+from protocol.canon import KINDS, Message
+from protocol.cheque import Cheque, Refund
+from protocol.codecs import BytesCodec, Codec, ListCodec, TextCodec, UintCodec
+from protocol.exchange import Summary
 from protocol.frames import (
     BlobPiece,
     BlobWant,
@@ -21,6 +33,9 @@ from protocol.frames import (
     TensorStart,
     Window,
 )
+from protocol.hello import Hello, network_id
+from protocol.invite import Invite
+from protocol.keys import Keypair
 from protocol.limits import (
     DIMENSION_MAX,
     PINGS_UNANSWERED_MAX,
@@ -28,9 +43,13 @@ from protocol.limits import (
     TTL_S_MAX,
     WINDOW_BYTES_MAX,
 )
-from protocol.reasons import Reason
-from protocol.shapes import Shape, ShapeTable, shapes_of
+from protocol.model import Manifest
+from protocol.reasons import CODE_PATTERN, Reason
+from protocol.sealed import Statement
+from protocol.shapes import Shape, Shapes, ShapeTable, shapes_of
+from protocol.statements import Evidence, Result
 from protocol.tensors import ElementType, Tensor
+from tests.protocol.little_decoder import LORA
 
 # --- tensors, tables of shapes, frames -----------------------------------------------------------
 
@@ -124,3 +143,129 @@ def conversations(draw: st.DrawFn) -> list[Frame]:
         said += draw(st.lists(small, max_size=2))
     said += [Ping(token) for token in range(draw(st.integers(0, PINGS_UNANSWERED_MAX)))]
     return [*said, End()]
+
+
+# --- messages of every kind ----------------------------------------------------------------------
+
+MessageT = TypeVar("MessageT", bound=Message)
+StatementT = TypeVar("StatementT", bound=Statement)
+
+# What hides or turns text is refused in it, and half of a surrogate pair cannot be written.
+TEXTS = st.characters(
+    exclude_categories=["Cc", "Cs"],
+    exclude_characters="\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff",
+)
+
+
+def kinds() -> list[type[Message]]:
+    """Every class of messages that exists, in the order of their kinds."""
+    for module in pkgutil.iter_modules(protocol.__path__, "protocol."):
+        importlib.import_module(module.name)
+    return [cls for _, cls in sorted(KINDS.items())]
+
+
+def statement_kinds() -> list[type[Statement]]:
+    """Those of them that are signed."""
+    return [cls for cls in kinds() if issubclass(cls, Statement)]
+
+
+def cells(codec: Codec) -> st.SearchStrategy[Any]:
+    """Values of one field: short ones mostly, and numbers from end to end of their range."""
+    match codec:
+        case UintCodec(least, most):
+            return st.sampled_from([least, most]) | st.integers(least, most)
+        case BytesCodec(least, most, or_empty):
+            some = st.binary(min_size=least, max_size=min(most, least + 40))
+            return some | st.just(b"") if or_empty else some
+        case TextCodec(pattern=pattern) if pattern is CODE_PATTERN:
+            return reason_codes()
+        case TextCodec(most, least, None):
+            texts = st.text(TEXTS, min_size=least, max_size=min(most, 30))
+            return texts.filter(lambda text: len(text.encode()) <= most)
+        case ListCodec():
+            return rows(codec)
+        case _:
+            raise NotImplementedError(f"no values for {codec}")
+
+
+def rows(codec: ListCodec) -> st.SearchStrategy[tuple[Any, ...]]:
+    """Lists of a few rows; in their order where they have one."""
+    one = st.tuples(*map(cells, codec.columns))
+    most = min(codec.most, codec.least + 3)
+    many = st.lists(one, min_size=codec.least, max_size=most, unique=codec.ascending)
+    if codec.ascending:
+        many = many.map(sorted)
+    return many.map(lambda every: tuple(codec.make(*row) for row in every))
+
+
+def _shapes() -> st.SearchStrategy[Shapes]:
+    items = st.lists(st.tuples(st.integers(1, 1000), shapes()), min_size=1, max_size=6)
+    return items.map(shapes_of)
+
+
+def _mended(value: Any) -> Any:
+    """Make a value whose fields are valid keep the rules between its fields too."""
+    match value:
+        case Result():
+            first, last = sorted((value.first, value.through))
+            return replace(value, first=first, through=last)
+        case Cheque():
+            return replace(value, total=max(value.total, sum(x.amount for x in value.payments)))
+        case Refund():
+            return replace(value, total=max(value.total, sum(x.amount for x in value.refunds)))
+        case Evidence():
+            paths = value.input_path, value.output_path
+            whole = [path[: len(path) // 32 * 32] for path in paths]
+            return replace(value, input_path=whole[0], output_path=whole[1])
+        case Hello():
+            low, high = sorted((value.speaks_low, value.speaks_high))
+            cheap, dear = sorted((value.price_low, value.price_high))
+            ranges: dict[str, Any] = {"speaks_low": low, "speaks_high": high, "price_low": cheap}
+            proof = value.proof if value.answers else b""
+            return replace(value, **ranges, price_high=dear, proof=proof)
+        case Invite():
+            version = value.secret_version if value.secret else 0
+            network = network_id(value.name, value.salt)
+            return replace(value, network=network, secret_version=version)
+        case Advert():
+            once = {entry.model: entry for entry in value.models}
+            return replace(value, models=tuple(once.values()))
+        case Summary():
+            return replace(value, held=tuple({one.node: one for one in value.held}.values()))
+        case _:
+            return value
+
+
+def messages(cls: type[MessageT]) -> st.SearchStrategy[MessageT]:
+    """Valid messages of one class, made from its schema."""
+    made: Any
+    if cls is Manifest:  # its rules are many: one real model under many names
+        licence = cls.CODECS[[field.name for field in fields(LORA)].index("licence")]
+        made = cells(licence).map(lambda text: replace(LORA, licence=text))
+    elif cls is Shapes:
+        made = _shapes()
+    else:
+        made = st.tuples(*map(cells, cls.CODECS)).map(lambda every: _mended(cls(*every)))
+    valid: st.SearchStrategy[MessageT] = made.filter(lambda value: not value.broken_rule())
+    return valid
+
+
+def keypairs() -> st.SearchStrategy[Keypair]:
+    """Keys from any seed."""
+    return st.binary(min_size=32, max_size=32).map(Keypair)
+
+
+def statements(cls: type[StatementT], keypair: Keypair) -> st.SearchStrategy[StatementT]:
+    """Valid statements of one class whose signer is `keypair`."""
+
+    def ours(value: StatementT) -> StatementT:
+        return cast("Callable[..., StatementT]", cls)(keypair.public, *cls.CELLS(value)[1:])
+
+    return messages(cls).map(ours).filter(lambda value: not value.broken_rule())
+
+
+def part_of_examples(divisor: int) -> settings:
+    """A part of the examples of the profile, for tests that run for every kind."""
+    profile = settings.default
+    assert profile is not None
+    return settings(max_examples=max(1, profile.max_examples // divisor))

@@ -14,7 +14,7 @@ from node.cli.main import build_parser
 from node.exits import ExitCode
 from protocol.reasons import Reason
 from tests.tree import ROOT, name_of, our_files
-from tools.reference import PAGES, commands_of
+from tools.reference import PAGES, PARTS, commands_of, with_part
 
 REFERENCE = ROOT / "docs" / "reference"
 DEPENDENCIES = ROOT / "docs" / "decisions" / "0002-dependencies.md"
@@ -74,6 +74,13 @@ def test_every_reason_has_its_heading() -> None:
 def test_a_page_that_is_made_from_the_code_is_up_to_date(name: str) -> None:
     """`make docs` writes them again."""
     assert (REFERENCE / name).read_text(encoding="utf-8") == PAGES[name]()
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_a_part_of_a_page_that_is_made_from_the_code_is_up_to_date(name: str) -> None:
+    """`make docs` writes it again."""
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert page == with_part(page, PARTS[name]())
 
 
 def test_every_dependency_has_its_row_and_every_row_its_dependency() -> None:

@@ -27,7 +27,7 @@ MESSAGES_TEXT = """\
 Every message is one msgpack array: its kind, the version 1, then these fields in this
 order. How the array is written, signed and checked is in the
 [specification](../design/protocol.md); real bytes of each kind are in the
-[vectors](../vectors/). A *signed* message is a statement: its first field is the key of
+[vectors](../vectors/README.md). A *signed* message is a statement: its first field is the key of
 its signer, and on the wire its signature comes first."""
 
 LIMITS_TEXT = """\

@@ -398,6 +398,8 @@ class BooksWorld(RuleBasedStateMachine):
             del host.journal[host.snapshot :]
             host.restores += 1
             self.rebuild(host)
+            # The new hello ends older connections: nothing of the lost history arrives any more.
+            self.flight = [message for message in self.flight if message[0] != host.me]
             self.start(host, restored=True)
 
     def rebuild(self, host: Host) -> None:

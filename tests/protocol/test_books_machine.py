@@ -111,6 +111,11 @@ MUTATIONS: dict[str, tuple[ModuleType, str, str]] = {
         "pass",
     ),
     "a restored node refunds nothing old": (account, "settled.refunded = settled.due", "pass"),
+    "only what was seen from accept to pay is refunded": (
+        account,
+        "before.refunded if claim and claim.refundable else progress.due",
+        "before.refunded",
+    ),
     "signatures are checked": (keys, "_load(public).verify(signature, data)", "_load(public)"),
 }
 
