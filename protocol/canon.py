@@ -34,7 +34,7 @@ from typing import Annotated, Any, ClassVar, TypeVar, cast, dataclass_transform,
 from protocol.codecs import BytesCodec as BytesCodec
 from protocol.codecs import Codec as Codec
 from protocol.codecs import ListCodec as ListCodec
-from protocol.codecs import NotCanonicalError, pack_cells, unpack_cells
+from protocol.codecs import NotCanonicalError, OutOfRangeError, pack_cells, unpack_cells
 from protocol.codecs import TextCodec as TextCodec
 from protocol.codecs import UintCodec as UintCodec
 from protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -190,6 +190,8 @@ def _value_of(cls: type[MessageT], cells: list[object]) -> MessageT:
         return cls(*[codec.unpack(cell) for codec, cell in zip(codecs, cells[2:], strict=True)])
     except NotCanonicalError as error:
         raise RemoteProtocolError(Reason.NOT_CANONICAL, f"{cls.KIND}: {error}") from error
+    except OutOfRangeError as error:
+        raise RemoteProtocolError(Reason.OUT_OF_RANGE, f"{cls.KIND}: {error}") from error
     except ValueError as error:
         raise RemoteProtocolError(Reason.MALFORMED, f"{cls.KIND}: {error}") from error
 

@@ -26,7 +26,7 @@ from protocol.limits import (
     REFUNDS_MAX,
     STATEMENT_BYTES_MAX,
 )
-from protocol.sealed import Statement, same_party
+from protocol.sealed import PairStatement
 from protocol.statements import Price
 
 
@@ -40,7 +40,7 @@ class Payment(Row):
 
 
 @message("cheque")
-class Cheque(Statement):
+class Cheque(PairStatement):
     """The debtor's word: "in all, I have owed you `total`", and what the latest rise pays for.
 
     The lines restate everything since the last acknowledged total, oldest first, so a
@@ -55,7 +55,7 @@ class Cheque(Statement):
 
     def broken_rule(self) -> str:
         """Totals are cumulative: they cover at least what is named."""
-        return same_party(self.debtor, self.creditor) or _covers(self.total, self.payments)
+        return PairStatement.broken_rule(self) or _covers(self.total, self.payments)
 
 
 @row
@@ -67,7 +67,7 @@ class RefundLine(Row):
 
 
 @message("refund")
-class Refund(Statement):
+class Refund(PairStatement):
     """A worker gives back what it was paid for bad work, on the same total as its cheques."""
 
     debtor: Key
@@ -78,11 +78,11 @@ class Refund(Statement):
 
     def broken_rule(self) -> str:
         """Totals are cumulative: they cover at least what is named."""
-        return same_party(self.debtor, self.creditor) or _covers(self.total, self.refunds)
+        return PairStatement.broken_rule(self) or _covers(self.total, self.refunds)
 
 
 @message("ack")
-class Ack(Statement):
+class Ack(PairStatement):
     """The creditor has stored a cheque or refund: together the two are a receipt."""
 
     creditor: Key

@@ -16,7 +16,9 @@ import msgpack
 from protocol.limits import UINT_MAX
 
 # Characters that can make one line of a log or a page look like another one.
-_DECEPTIVE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff]")
+_DECEPTIVE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
 
 
 class Codec(Protocol):
@@ -27,6 +29,14 @@ class Codec(Protocol):
 
     def unpack(self, raw: object) -> Any:  # noqa: ANN401 - each codec gives its own type
         """Give the value, or raise ValueError for a raw form that has none."""
+
+
+class NotCanonicalError(ValueError):
+    """A value that is fine, in bytes that are not."""
+
+
+class OutOfRangeError(ValueError):
+    """A number that is a number, and not one that the field allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +55,7 @@ class UintCodec:
         if type(raw) is not int:
             raise ValueError(f"expected an integer, got {type(raw).__name__}")
         if not self.least <= raw <= self.most:
-            raise ValueError(f"{raw} is not within {self.least}..{self.most}")
+            raise OutOfRangeError(f"{raw} is not within {self.least}..{self.most}")
         return raw
 
 
@@ -152,10 +162,6 @@ class ListCodec:
             tuple(self.split(left)) >= tuple(self.split(right)) for left, right in pairwise(rows)
         ):
             raise ValueError("the rows of this list must strictly ascend")
-
-
-class NotCanonicalError(ValueError):
-    """A value that is fine, in bytes that are not."""
 
 
 def pack_cells(cells: list[Any]) -> bytes:

@@ -48,7 +48,6 @@ from protocol.keys import SIGNATURE_BYTES
 from protocol.limits import PINGS_UNANSWERED_MAX, WINDOW_BYTES_DEFAULT, WINDOW_BYTES_MAX
 from protocol.reasons import Reason
 
-
 # What begins an order: one stream carries many, one after the other. Both directions have a
 # statement of their own for it, so neither needs to know what the other one said.
 _BEGIN = ("order", "session", "accept")

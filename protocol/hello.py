@@ -34,7 +34,7 @@ from protocol.canon import (
 from protocol.errors import RemoteProtocolError
 from protocol.limits import CLOCK_SKEW_S_MAX, HELLO_BYTES_MAX, STATEMENT_BYTES_MAX
 from protocol.reasons import Reason
-from protocol.sealed import Statement
+from protocol.sealed import PairStatement
 
 DIALER, LISTENER = 0, 1
 
@@ -43,7 +43,7 @@ SPEAKS_LOW, SPEAKS_HIGH = 1, 1
 
 
 @message("hello", most=HELLO_BYTES_MAX)
-class Hello(Statement):
+class Hello(PairStatement):
     """Who I am, what I speak, and how far our common account goes.
 
     `held_total` is what the peer owes me in all as I have it, `signed_total` what I owe the
@@ -73,7 +73,9 @@ class Hello(Statement):
         """Ranges are ranges, and a proof proves something about an answered nonce."""
         if self.speaks_low > self.speaks_high or self.price_low > self.price_high:
             return "a range of versions ends before it begins"
-        return "a proof without an answered nonce" if self.proof and not self.answers else ""
+        if self.proof and not self.answers:
+            return "a proof without an answered nonce"
+        return PairStatement.broken_rule(self)
 
 
 def network_id(name: str, salt: bytes) -> bytes:

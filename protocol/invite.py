@@ -8,6 +8,7 @@ that nobody knows.
 """
 
 from hashlib import sha256
+from string import ascii_lowercase, ascii_uppercase
 from typing import Annotated
 
 from protocol.advert import Address
@@ -31,6 +32,7 @@ from protocol.reasons import Reason
 SCHEME = "commons://"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _CHECKSUM_BYTES = 5
+_SMALL = str.maketrans(ascii_uppercase, ascii_lowercase)
 # What people type when they read one character for another.
 _LOOKALIKES = str.maketrans({"o": "0", "i": "1", "l": "1", "-": ""})
 
@@ -67,7 +69,8 @@ def parse_invite(text: str, now_s: float) -> Invite:
     """Read an invite as a person pasted it; RemoteProtocolError says what is wrong with it."""
     if len(text) > 2 * INVITE_CHARACTERS_MAX:
         raise RemoteProtocolError(Reason.TOO_LARGE, f"an invite of {len(text)} characters")
-    compact = "".join(text.split()).lower()
+    # Only ASCII capitals: the lower case of some other letters is ASCII too.
+    compact = "".join(text.split()).translate(_SMALL)
     if not compact.startswith(SCHEME):
         raise RemoteProtocolError(
             Reason.INVITE_BROKEN, f"it begins with {text[:12]!r}, not {SCHEME!r}"

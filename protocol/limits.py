@@ -42,8 +42,8 @@ ADDRESS_BYTES_MAX = 256
 #: A node with IPv4, IPv6, LAN and relay addresses has about six.
 ADDRESSES_MAX = 8
 
-#: An advert lists what is warm now, not a library: 40 digests are 1.4 KiB of its page.
-MODELS_PER_ADVERT_MAX = 40
+#: An advert lists what is warm now, not a library; with everything else at its cap it still fits.
+MODELS_PER_ADVERT_MAX = 36
 
 #: Names of accelerators, environments and networks are read by people in one line.
 NAME_BYTES_MAX = 64

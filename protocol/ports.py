@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from protocol.canon import Flag, Row, TextCodec, UintCodec, row
+from protocol.codecs import OutOfRangeError
 from protocol.limits import (
     DERIVED_MAX,
     DIMENSION_MAX,
@@ -42,7 +43,10 @@ class ElementCodec:
         """Read the number of a type that this version knows."""
         if type(raw) is not int:
             raise ValueError(f"expected an integer, got {type(raw).__name__}")
-        return ElementType(raw)
+        try:
+            return ElementType(raw)
+        except ValueError as error:
+            raise OutOfRangeError(str(error)) from error
 
 
 @row

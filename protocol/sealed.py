@@ -29,6 +29,17 @@ class Statement(Message):
         return key
 
 
+class PairStatement(Statement):
+    """Base of the statements between two parties: the first two fields are their keys."""
+
+    __slots__ = ()
+
+    def broken_rule(self) -> str:
+        """A node has nothing to settle with itself."""
+        one, other = type(self).CELLS(self)[:2]
+        return "both parties are the same node" if one == other else ""
+
+
 StatementT = TypeVar("StatementT", bound=Statement)
 One = TypeVar("One", bound=Statement)
 Two = TypeVar("Two", bound=Statement)
@@ -76,8 +87,3 @@ def unseal(wire: bytes, network: bytes, /, *expected: type[Statement]) -> Sealed
     signed = domain_tag(value.KIND) + network + body
     verify(value.signer, signature, signed)
     return Sealed(value, body, signature, sha256(signed).digest())
-
-
-def same_party(one: bytes, other: bytes) -> str:
-    """Word the rule that a statement is between two different nodes, for `broken_rule`."""
-    return "both parties are the same node" if one == other else ""

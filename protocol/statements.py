@@ -34,7 +34,7 @@ from protocol.limits import (
     TOLERANCE_MAX,
     TTL_S_MAX,
 )
-from protocol.sealed import Statement, same_party
+from protocol.sealed import PairStatement
 
 Price = Annotated[int, UintCodec(1, PRICE_MAX)]
 PriceOrGift = Annotated[int, UintCodec(0, PRICE_MAX)]
@@ -49,7 +49,7 @@ MerklePath = Annotated[bytes, BytesCodec(0, 32 * MERKLE_DEPTH_MAX)]
 
 
 @message("order")
-class Order(Statement):
+class Order(PairStatement):
     """A requester asks a worker to run one model on a batch of items.
 
     `input_root` is the salted Merkle root over the items, `shape_root` the root of the
@@ -76,13 +76,9 @@ class Order(Statement):
     placed_at_s: Uint
     public: Flag
 
-    def broken_rule(self) -> str:
-        """A node does not order from itself over the wire."""
-        return same_party(self.requester, self.worker)
-
 
 @message("session")
-class SessionOrder(Statement):
+class SessionOrder(PairStatement):
     """A requester asks a worker to keep state and answer a stream of calls.
 
     `shape_root` names the table of call shapes, largest first; `window` calls cost at most
@@ -109,13 +105,9 @@ class SessionOrder(Statement):
     placed_at_s: Uint
     public: Flag
 
-    def broken_rule(self) -> str:
-        """A node does not order from itself over the wire."""
-        return same_party(self.requester, self.worker)
-
 
 @message("accept")
-class Accept(Statement):
+class Accept(PairStatement):
     """A worker takes an order and holds credit for it, or gives it as a gift at price 0.
 
     For a batch, `items` and `price` repeat the order, so that the accept alone proves later
@@ -131,13 +123,9 @@ class Accept(Statement):
     hold_s: TtlS
     accepted_at_s: Uint
 
-    def broken_rule(self) -> str:
-        """Two different parties."""
-        return same_party(self.worker, self.requester)
-
 
 @message("refuse")
-class Refuse(Statement):
+class Refuse(PairStatement):
     """A worker does not take an order, and says why and when asking again makes sense."""
 
     worker: Key
@@ -149,7 +137,7 @@ class Refuse(Statement):
 
 
 @message("result")
-class Result(Statement):
+class Result(PairStatement):
     """A worker binds itself to the outputs that it sent, and names what they cost.
 
     It covers the items (or calls) from `first` up to, not including, `through`. `due` is
@@ -171,15 +159,13 @@ class Result(Statement):
 
     def broken_rule(self) -> str:
         """A result covers at least one item, in order."""
-        return (
-            ""
-            if self.first < self.through
-            else f"covers {self.first} up to {self.through}: nothing"
-        )
+        if self.first >= self.through:
+            return f"covers {self.first} up to {self.through}: nothing"
+        return PairStatement.broken_rule(self)
 
 
 @message("cancel")
-class Cancel(Statement):
+class Cancel(PairStatement):
     """Either side ends an order early; `delivered` items are payable all the same."""
 
     sender: Key
@@ -191,7 +177,7 @@ class Cancel(Statement):
 
 
 @message("dispute")
-class Dispute(Statement):
+class Dispute(PairStatement):
     """A requester tells a worker that an item of its result is wrong, and what it found instead."""
 
     requester: Key
@@ -206,7 +192,7 @@ class Dispute(Statement):
 
 
 @message("evidence")
-class Evidence(Statement):
+class Evidence(PairStatement):
     """Proof for third parties that a worker signed a wrong item: they re-execute, then believe.
 
     `order`, `accept` and `result` are the sealed statements; the two paths lead from the
@@ -233,4 +219,4 @@ class Evidence(Statement):
         """Paths are whole digests, and nobody accuses himself."""
         if len(self.input_path) % 32 or len(self.output_path) % 32:
             return "a Merkle path is a row of 32-byte digests"
-        return same_party(self.accuser, self.accused)
+        return PairStatement.broken_rule(self)

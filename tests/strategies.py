@@ -153,7 +153,7 @@ StatementT = TypeVar("StatementT", bound=Statement)
 # What hides or turns text is refused in it, and half of a surrogate pair cannot be written.
 TEXTS = st.characters(
     exclude_categories=["Cc", "Cs"],
-    exclude_characters="\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff",
+    exclude_characters="\u061c\u200b\u200e\u200f\u2060\u2061\u2062\u2063\u2064\u2065\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff",
 )
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The reference pages about the wire: every message with its fields, and every cap with its reason."""
+"""The reference pages about the wire: messages with their fields, caps with their reasons."""
 
 import ast
 import dataclasses
@@ -100,7 +100,7 @@ def limits_page(note: str) -> str:
     for node in ast.parse("\n".join(lines)).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             name = node.targets[0].id
-            reason = []
+            reason: list[str] = []
             at = node.lineno - 2
             while lines[at].startswith("#:"):
                 reason.insert(0, lines[at].removeprefix("#:").strip())

@@ -62,7 +62,8 @@ export const uint = (least = 0n, most = 2n ** 63n - 1n) => ({
   read(cell) {
     if (typeof cell !== "number" && typeof cell !== "bigint") throw malformed("not a number");
     const value = BigInt(cell);
-    if (value < BigInt(least) || value > BigInt(most)) throw malformed(`${value} is out of bounds`);
+    const fits = value >= BigInt(least) && value <= BigInt(most);
+    if (!fits) throw new Refused("out_of_range", `${value} is out of bounds`);
     return value;
   },
   write: shortest,
@@ -82,7 +83,7 @@ export const bytes = (least, most, orEmpty = false) => ({
   fromJson: (text) => Buffer.from(text, "hex"),
 });
 
-const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069\ufeff]/u;
+const DECEPTIVE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/u;
 
 export const text = (most, least = 0, pattern = undefined) => ({
   read(cell) {

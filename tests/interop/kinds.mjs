@@ -97,24 +97,33 @@ export const KINDS = {
     },
     (it) => differ(it.worker, it.requester),
   ),
-  refuse: statement({
-    worker: key, requester: key, incarnation, order: digest, reason: code, retry_s: uint(0, WEEK),
-  }),
+  refuse: statement(
+    {
+      worker: key, requester: key, incarnation, order: digest, reason: code,
+      retry_s: uint(0, WEEK),
+    },
+    (it) => differ(it.worker, it.requester),
+  ),
   result: statement(
     {
       worker: key, requester: key, incarnation, order: digest, first: uint(), through: uint(),
       due: priceOrGift, output_root: digest, environment: maybeName, last: flag,
       issued_at_s: uint(),
     },
-    (it) => (it.first < it.through ? "" : "covers nothing"),
+    (it) =>
+      differ(it.worker, it.requester) || (it.first < it.through ? "" : "covers nothing"),
   ),
-  cancel: statement({
-    sender: key, peer: key, incarnation, order: digest, delivered: uint(), reason: code,
-  }),
-  dispute: statement({
-    requester: key, worker: key, incarnation, order: digest, result: digest,
-    item: uint(0, 65_535), found: digest, error: tolerance, reason: code,
-  }),
+  cancel: statement(
+    { sender: key, peer: key, incarnation, order: digest, delivered: uint(), reason: code },
+    (it) => differ(it.sender, it.peer),
+  ),
+  dispute: statement(
+    {
+      requester: key, worker: key, incarnation, order: digest, result: digest,
+      item: uint(0, 65_535), found: digest, error: tolerance, reason: code,
+    },
+    (it) => differ(it.requester, it.worker),
+  ),
   evidence: statement(
     {
       accuser: key, accused: key, incarnation, order: bytes(65, 1024), accept: bytes(65, 512),
@@ -139,7 +148,10 @@ export const KINDS = {
     },
     (it) => differ(it.debtor, it.creditor) || covered(it.total, it.refunds),
   ),
-  ack: statement({ creditor: key, debtor: key, incarnation, statement: digest, total: uint(1) }),
+  ack: statement(
+    { creditor: key, debtor: key, incarnation, statement: digest, total: uint(1) },
+    (it) => differ(it.creditor, it.debtor),
+  ),
   receipt: document(
     { statement: wire, ack: bytes(65, 512, true), citations: list(wire, 0, 64) }, undefined, 40_000,
   ),
@@ -149,7 +161,7 @@ export const KINDS = {
       cores: uint(1, 65_536), memory_mib: uint(), disk_mib: uint(), accelerator: maybeName,
       accelerator_mib: uint(), fp32_mflops: uint(), int8_mops: uint(), memory_mbps: uint(),
       price_version: uint(), rate_min: uint(), gift: uint(0, 2), reach: uint(0, 3), addresses,
-      models: list({ model: digest, warm: flag }, 0, 40, { ascending: true }), extension,
+      models: list({ model: digest, warm: flag }, 0, 36, { ascending: true }), extension,
     },
     (it) => (unique(it.models.map((row) => row.model.toString("hex"))) ? "" : "a model twice"),
   ),
@@ -163,7 +175,8 @@ export const KINDS = {
     },
     (it) => {
       if (it.speaks_low > it.speaks_high || it.price_low > it.price_high) return "a backward range";
-      return it.proof.length && !it.answers.length ? "a proof without a nonce" : "";
+      if (it.proof.length && !it.answers.length) return "a proof without a nonce";
+      return differ(it.node, it.peer);
     },
     6144,
   ),

@@ -53,7 +53,7 @@ export const formatInvite = (body) =>
 
 export function parseInvite(text, now_s) {
   if (text.length > 8192) throw new Refused("too_large", "an invite");
-  const compact = text.replace(WHITE, "").toLowerCase();
+  const compact = text.replace(WHITE, "").replace(/[A-Z]/g, (letter) => letter.toLowerCase());
   if (!compact.startsWith(SCHEME)) throw new Refused("invite_broken", "scheme");
   const code = compact
     .slice(SCHEME.length)

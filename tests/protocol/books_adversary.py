@@ -17,6 +17,9 @@ from protocol.statements import Accept, Result
 from tests.protocol.books_stories import BooksStories
 from tests.protocol.books_world import HONEST, NETWORK, Host
 
+PAYMENTS = st.sampled_from(["pay", "bill", "low", "high", "unit", "twice", "split"])
+REFUNDS = st.sampled_from(["right", "high", "twice", "rise"])
+
 
 class BooksAdversary(BooksStories):
     """Rules that try to take more than the budget, or to make money appear or vanish."""
@@ -32,7 +35,7 @@ class BooksAdversary(BooksStories):
     def attacker_orders(
         self, worker: int, items: int, unit: int, new: bool, session: bool, inputs: bool
     ) -> None:
-        if new or not self.adversaries:
+        if new:
             self.adversaries.append(Keypair((1000 + len(self.adversaries)).to_bytes(32, "big")))
         host, key = self.hosts[worker], self.adversaries[-1]
         placed = self.order(key, host, items, unit, session=session)
@@ -47,13 +50,29 @@ class BooksAdversary(BooksStories):
             self.work_on(host, placed, items)
 
     @precondition(lambda self: self.spoils)
-    @rule(
-        data=st.data(),
-        how=st.sampled_from(["pay", "bill", "low", "high", "unit", "twice", "split"]),
-    )
+    @rule(data=st.data(), how=PAYMENTS)
     def attacker_pays(self, data: st.DataObject, how: str) -> None:
         """Pay right, too little, too much, twice for one order, or in lines that overlap."""
-        key, host, accept, bill = data.draw(st.sampled_from(self.spoils))
+        self.pay_wrongly(*data.draw(st.sampled_from(self.spoils)), how)
+
+    @rule(worker=HONEST, items=st.integers(1, 4), unit=st.integers(2, 6), how=PAYMENTS)
+    def attacker_orders_and_pays(self, worker: int, items: int, unit: int, how: str) -> None:
+        """At once, before any crash could blur what was sold; and a second time."""
+        before = len(self.spoils)
+        self.attacker_orders(worker, items, unit, True, False, True)
+        for each in self.spoils[before:]:
+            self.pay_wrongly(*each, how)
+            self.pay_wrongly(*each, "bill")
+            self.pay_wrongly(*each, how)
+
+    def pay_wrongly(
+        self,
+        key: Keypair,
+        host: Host,
+        accept: Sealed[Accept],
+        bill: Sealed[Result] | None,
+        how: str,
+    ) -> None:
         point = point_of(bill.value if bill and how != "pay" else accept.value)
         held = host.books.account(key.public).held_total
         settled = host.books.account(key.public).settled.get(point.order)
@@ -109,7 +128,6 @@ class BooksAdversary(BooksStories):
                 (seal(other, NETWORK, forged),),
             )
 
-    @precondition(lambda self: self.adversaries)
     @rule(data=st.data(), amount=st.integers(1, 500), victim=HONEST, debtor=HONEST)
     def attacker_forges(self, data: st.DataObject, amount: int, victim: int, debtor: int) -> None:
         """A cheque drawn on an honest node, signed by the attacker; or shown to its debtor."""
@@ -137,7 +155,6 @@ class BooksAdversary(BooksStories):
                 continue
             self.done(host, outcome)
 
-    @precondition(lambda self: self.adversaries)
     @rule(data=st.data(), amount=st.integers(1, 500), victim=HONEST)
     def attacker_acks_for_the_creditor(self, data: st.DataObject, amount: int, victim: int) -> None:
         """Its own cheque, with an ack that the creditor never gave."""
@@ -150,9 +167,10 @@ class BooksAdversary(BooksStories):
             NETWORK,
             Cheque(key.public, host.me, b"inc_____", total, (Payment(b"q" * 32, 1, 1),)),
         )
-        acks = [
-            seal(other, NETWORK, Ack(other.public, key.public, b"inc_____", cheque.id, total)).wire
-        ]
+        acks = []
+        if other is not key:
+            value = Ack(other.public, key.public, b"inc_____", cheque.id, total)
+            acks.append(seal(other, NETWORK, value).wire)
         held_ack = host.books.account(key.public).held_ack
         if held_ack:
             acks.append(held_ack)
@@ -182,7 +200,6 @@ class BooksAdversary(BooksStories):
                 continue
             self.done(host, outcome)
 
-    @precondition(lambda self: self.adversaries)
     @rule(requester=HONEST, amount=st.integers(1, 12))
     def attacker_works(self, requester: int, amount: int) -> None:
         """The adversary does real work for an honest node, and is paid for it."""
@@ -216,7 +233,14 @@ class BooksAdversary(BooksStories):
         ack = Ack(key.public, host.me, b"inc_____", cheque.id, cheque.value.total)
         self.done(host, host.books.acked(seal(key, NETWORK, ack), self.now))
 
-    @precondition(lambda self: self.adversaries)
+    @rule(requester=HONEST, amount=st.integers(1, 12), how=REFUNDS)
+    def attacker_works_and_refunds_too_much(self, requester: int, amount: int, how: str) -> None:
+        """At once, before any crash could blur what was paid."""
+        hired = len(self.hired)
+        self.attacker_works(requester, amount)
+        for each in self.hired[hired:]:
+            self.refund_wrongly(*each, how)
+
     @rule(worker=HONEST, amount=st.integers(50, 400), times=st.integers(1, 3))
     def attacker_redeems_after_each_restore(self, worker: int, amount: int, times: int) -> None:
         """Earn much, then spend it, and spend it once more whenever the debtor forgets."""
@@ -235,14 +259,15 @@ class BooksAdversary(BooksStories):
         self.show_refund(key, host, amount, [RefundLine(accept.value.order, amount)])
 
     @precondition(lambda self: self.hired)
-    @rule(data=st.data(), how=st.sampled_from(["right", "high", "twice", "rise"]))
+    @rule(data=st.data(), how=REFUNDS)
     def attacker_refunds_too_much(self, data: st.DataObject, how: str) -> None:
-        key, host, order, amount = data.draw(st.sampled_from(self.hired))
+        self.refund_wrongly(*data.draw(st.sampled_from(self.hired)), how)
+
+    def refund_wrongly(self, key: Keypair, host: Host, order: bytes, amount: int, how: str) -> None:
         more = amount + 1 if how == "high" else amount
         lines = [RefundLine(order, more)] * (2 if how == "twice" else 1)
         self.show_refund(key, host, more * len(lines) + (how == "rise"), lines)
 
-    @precondition(lambda self: self.adversaries)
     @rule(data=st.data(), amount=st.integers(1, 8), victim=HONEST)
     def attacker_pays_for_nothing(self, data: st.DataObject, amount: int, victim: int) -> None:
         """A debt that nobody asked for would drain the budget of the creditor."""

@@ -13,13 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from protocol import events as ev
 from protocol.account import ClaimState
-from protocol.books import Books, Outcome
+from protocol.books import Books
 from protocol.budget import BudgetRules, Standing
 from protocol.cheque import Ack, Cheque, Receipt, Refund
 from protocol.errors import LocalProtocolError, Refused, RemoteProtocolError
 from protocol.events import Event, Instant
 from protocol.hello import network_id
 from protocol.keys import Keypair
+from protocol.ledger import Outcome
 from protocol.reasons import Reason
 from protocol.sealed import Sealed, Statement, seal
 from protocol.settle import point_of
@@ -72,7 +73,7 @@ class BooksWorld(RuleBasedStateMachine):
         self.keys = [Keypair(bytes([number + 1]) * 32) for number in range(3)]
         self.hosts = [Host(n, self.make_books(key)) for n, key in enumerate(self.keys)]
         self.by_key = {host.me: host for host in self.hosts}
-        self.adversaries: list[Keypair] = []
+        self.adversaries = [Keypair((1000 + number).to_bytes(32, "big")) for number in range(2)]
         self.flight: list[tuple[bytes, bytes, object]] = []  # from, to, message
         self.placed: dict[bytes, Placed] = {}
         self.truth: dict[bytes, set[tuple[bytes, bytes, int, int]]] = {

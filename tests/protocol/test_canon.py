@@ -187,7 +187,7 @@ def test_a_missing_or_extra_field_is_malformed(fields: int) -> None:
 
 
 @pytest.mark.parametrize("place", range(5))
-@pytest.mark.parametrize("cell", [None, True, 1.5, "text", [], -1])
+@pytest.mark.parametrize("cell", [None, True, 1.5, "text", []])
 def test_a_field_of_a_foreign_type_is_malformed(place: int, cell: object) -> None:
     cells = cells_of(ACK)
     cells[place + 2] = cell

@@ -97,7 +97,8 @@ def test_text_comes_back_as_it_was_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "sign", "\0\t\n\r\x1b\x7f\x85\x9f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff"
+    "sign",
+    "\0\t\n\r\x1b\x7f\x85\x9f\u061c\u200b\u200e\u200f\u2060\u2065\u2028\u2029\u202a\u202e\u2066\u2069\ufeff",
 )
 def test_text_that_could_pass_as_another_line_is_refused(sign: str) -> None:
     with pytest.raises(ValueError, match="control or direction"):
@@ -105,7 +106,9 @@ def test_text_that_could_pass_as_another_line_is_refused(sign: str) -> None:
     refused(TextCodec(64), f"a{sign}b".encode(), "control or direction")
 
 
-@pytest.mark.parametrize("sign", " ~\xa0\u2027\u202f\u2065\u206a\ufefeé語🙂")
+@pytest.mark.parametrize(
+    "sign", " ~\xa0\u061b\u200a\u200c\u200d\u2010\u2027\u202f\u205f\u206a\ufefeé語🙂"
+)
 def test_the_neighbours_of_those_signs_are_text(sign: str) -> None:
     assert TextCodec(64).unpack(sign.encode()) == sign
 

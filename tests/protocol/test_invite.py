@@ -124,6 +124,8 @@ def test_another_beginning_is_shown() -> None:
 def test_a_character_that_does_not_occur_is_shown_with_its_place() -> None:
     refused(TEXT[:14] + "u" + TEXT[15:], match="'u' at place 5 does not occur in an invite")
     refused(TEXT[:14] + "é" + TEXT[15:], match="'é' at place 5 does not occur in an invite")
+    kelvin = "\N{KELVIN SIGN}"  # a k in lower case
+    refused(TEXT.replace("k", kelvin, 1), match=f"'{kelvin}' at place")
 
 
 def test_a_mistake_in_the_checksum_or_what_it_covers_is_told_apart_from_a_missing_end() -> None:

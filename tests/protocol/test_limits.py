@@ -84,7 +84,7 @@ def test_a_full_refund_fits_its_page() -> None:
 
 def test_a_hello_holds_the_largest_advert() -> None:
     advert = bytes(limits.STATEMENT_BYTES_MAX + SIGNATURE)
-    assert len(encode(largest(Hello, advert=advert))) <= limits.HELLO_BYTES_MAX
+    assert len(encode(largest(Hello, peer=b"p" * 32, advert=advert))) <= limits.HELLO_BYTES_MAX
 
 
 def test_a_receipt_holds_a_full_cheque_and_what_it_cites() -> None:

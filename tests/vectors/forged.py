@@ -86,7 +86,7 @@ def precedence() -> Iterator[Plain]:
     """Readers look at length, cells, kind, version, fields, rules, spelling, signature, in turn."""
     body = encode(ACK)
     unsigned = {"bytes": (bytes(64) + body_with(ACK, total=0)).hex()}
-    yield signed("first_fields_then_the_signature", "malformed", ACK, body) | unsigned
+    yield signed("first_fields_then_the_signature", OUT_OF_RANGE, ACK, body) | unsigned
     long_total = Raw(b"\xcc\x09")
     amount = array([digest("order"), 1, 10])
     yield signed(

@@ -36,7 +36,7 @@ from tests.vectors.said import (
 from tests.vectors.spell import Raw, array, body_with, document, signed
 
 MALFORMED, NOT_CANONICAL = "malformed", "not_canonical"
-TOO_LARGE = "too_large"
+TOO_LARGE, OUT_OF_RANGE = "too_large", "out_of_range"
 
 
 def _raw(text: str) -> Raw:
@@ -68,10 +68,10 @@ _TOTALS: dict[str, tuple[str, Any]] = {
     "nested_array": (MALFORMED, [5]),
     "text_instead_of_number": (MALFORMED, "5"),
     "bytes_instead_of_number": (MALFORMED, b"\x05"),
-    "minus_one": (MALFORMED, -1),
-    "2_to_the_63": (MALFORMED, 2**63),
-    "2_to_the_64_less_1": (MALFORMED, 2**64 - 1),
-    "zero_where_one_is_least": (MALFORMED, 0),
+    "minus_one": (OUT_OF_RANGE, -1),
+    "2_to_the_63": (OUT_OF_RANGE, 2**63),
+    "2_to_the_64_less_1": (OUT_OF_RANGE, 2**64 - 1),
+    "zero_where_one_is_least": (OUT_OF_RANGE, 0),
     "byte_that_msgpack_does_not_use": (MALFORMED, _raw("c1")),
 }
 
@@ -200,6 +200,10 @@ _TEXTS = {
     "an_isolate": "e281a6",
     "the_last_isolate": "e281a9",
     "a_byte_order_mark": "efbbbf61",
+    "an_arabic_letter_mark": "d89c",
+    "a_space_of_no_width": "e2808b",
+    "a_right_to_left_mark": "e2808f",
+    "a_word_joiner": "e281a0",
 }
 
 
@@ -210,7 +214,8 @@ def fields() -> Iterator[Plain]:
         if name == "reason":
             shown = cell.decode().strip() if isinstance(cell, bytes) else cell
         title = f"{value.KIND}_{name}_{shown}"
-        yield signed(title, MALFORMED, value, body_with(value, **{name: cell}))
+        reason = OUT_OF_RANGE if isinstance(cell, int) else MALFORMED
+        yield signed(title, reason, value, body_with(value, **{name: cell}))
     for name, text in _TEXTS.items():
         body = body_with(RESULT, environment=bytes.fromhex(text))
         yield signed(f"text_with_{name}", MALFORMED, RESULT, body)
@@ -239,7 +244,7 @@ def lists() -> Iterator[Plain]:
         ("cut_list", MALFORMED, array([order, 5, 9])[:-1]),
         ("float_in_a_list", MALFORMED, array([order, 5.0, 9])),
         ("text_in_a_list", MALFORMED, array(["x" * 32, 5, 9])),
-        ("zero_in_a_list", MALFORMED, array([order, 0, 9])),
+        ("zero_in_a_list", OUT_OF_RANGE, array([order, 0, 9])),
         ("long_number_in_a_list", NOT_CANONICAL, array([order, _raw("cc05"), 9])),
         ("long_digest_in_a_list", NOT_CANONICAL, array([Raw(b"\xc5\0\x20" + order), 5, 9])),
         ("long_head_of_a_list", NOT_CANONICAL, b"\xdc\0\3" + array([order, 5, 9])[1:]),
@@ -267,9 +272,9 @@ def lists() -> Iterator[Plain]:
         yield document(f"wanted_{name}", MALFORMED, "wanted", body_with(WANTED, nodes=array(nodes)))
     for name, numbers in (("cut", [2, 1]), ("rank_17", [17, *[1] * 17]), ("huge", [1, 2**33 + 1])):
         rows = array([3, 900, array(numbers)])
-        yield document(
-            f"shapes_of_a_{name}_shape", MALFORMED, "shapes", body_with(SHAPES, rows=rows)
-        )
+        reason = OUT_OF_RANGE if name == "huge" else MALFORMED
+        title = f"shapes_of_a_{name}_shape"
+        yield document(title, reason, "shapes", body_with(SHAPES, rows=rows))
     rows = array([3, 900, array([1, _raw("cc05")])])
     yield document("shapes_of_a_long_number", NOT_CANONICAL, "shapes", body_with(SHAPES, rows=rows))
     names = array([b"\xf0\x9f\x98\x80", digest("x"), 1, "\ue000".encode(), digest("x"), 1])
@@ -278,12 +283,12 @@ def lists() -> Iterator[Plain]:
     for element in (0, 29):
         ports = array([0, 0, element, 0, b"x", 0, 1, 1, 0, b"y"])
         body = body_with(LITTLE, ports=ports)
-        yield document(f"manifest_element_type_{element}", MALFORMED, "manifest", body)
+        yield document(f"manifest_element_type_{element}", OUT_OF_RANGE, "manifest", body)
     powers = array([0, 0, bytes(9), 5])
     body = body_with(LITTLE, terms=powers)
     yield document("manifest_term_of_degree_9", MALFORMED, "manifest", body)
-    yield document("query_for_no_answers", MALFORMED, "query", body_with(QUERY, most=0))
-    yield document("query_for_17_answers", MALFORMED, "query", body_with(QUERY, most=17))
+    yield document("query_for_no_answers", OUT_OF_RANGE, "query", body_with(QUERY, most=0))
+    yield document("query_for_17_answers", OUT_OF_RANGE, "query", body_with(QUERY, most=17))
     yield document("query_id_of_15_bytes", MALFORMED, "query", body_with(QUERY, id=bytes(15)))
     yield document("wanted_fed_to_summary", "unknown_kind", "summary", encode(WANTED))
     big = document("summary_over_32768_bytes", TOO_LARGE, "summary", encode(SUMMARY))
