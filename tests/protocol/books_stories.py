@@ -84,6 +84,34 @@ class BooksStories(BooksWorld):
             self.two_nodes_meet(requester, worker)
             self.all_messages_arrive_in_reverse()
 
+    @rule(requester=HONEST, worker=HONEST, unit=PRICE)
+    def a_payment_is_refunded_and_then_forgotten_with_its_ack(
+        self, requester: int, worker: int, unit: int
+    ) -> None:
+        """The requester pays once more, by citation, what the worker gave back already."""
+        if requester == worker:
+            return
+        self.two_nodes_meet(requester, worker)
+        one, other = self.hosts[requester], self.hosts[worker]
+        aside, self.flight = self.flight, []
+        placed = self.order(self.keys[requester], other, 1, unit, session=False)
+        self.arrive(one.me, other.me, placed.sealed)
+        if placed.sealed.id in other.books.account(one.me).claims:
+            self.work_on(other, placed, 1)
+            self.a_backup_is_made(worker)
+            self.arrive(*self.flight.pop())  # the result; its cheque is on the way
+            for message in self.flight[-1:]:
+                self.arrive(*message)
+            self.flight = []  # the ack is lost
+            self.refund_all(other, one.me)
+            self.all_messages_arrive_in_reverse()
+            self.a_backup_is_restored(worker)
+            self.two_nodes_meet(requester, worker)
+            self.all_messages_arrive_in_reverse()
+            self.refund_all(other, one.me)
+            self.all_messages_arrive_in_reverse()
+        self.flight = aside
+
     def refund_all(self, host: Host, peer: bytes) -> None:
         account = host.books.account(peer)
         for order, settled in account.settled.items():
