@@ -10,6 +10,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 INSTALLED := .venv/installed-$(subst /,_,$(PYTHON))
 READY := .venv/ready
+READER := tests/interop
+MODULES := $(READER)/node_modules/.package-lock.json
 FOLDERS := node protocol simulations tests tools
 
 .DEFAULT_GOAL := help
@@ -19,10 +21,12 @@ FOLDERS := node protocol simulations tests tools
 help: ## show these words
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-setup: $(READY) ## make .venv with everything in it (at once when it is there)
+setup: $(READY) $(MODULES) ## make .venv with everything in it (at once when it is there)
 
 # pip and hashes: what is installed is what was locked, byte by byte, or nothing.
 $(INSTALLED): requirements/dev.txt requirements/runtime.txt
+	@command -v '$(firstword $(PYTHON))' >/dev/null || \
+	{ echo "make setup found no Python named $(PYTHON). Try: make setup PYTHON=python3" >&2; exit 1; }
 	@$(PYTHON) tools/check_system.py
 	@echo "making .venv with $(PYTHON): this takes a minute or two, once"
 	@$(PYTHON) -m venv --clear .venv
@@ -34,6 +38,15 @@ $(INSTALLED): requirements/dev.txt requirements/runtime.txt
 $(READY): $(INSTALLED) pyproject.toml node/__init__.py
 	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
+
+# What the JavaScript reader needs, where npm is: the tests themselves use no network. Nobody else
+# needs it, so a failure is said and is no failure; the next make tries again, and not for long.
+NPM := npm ci --ignore-scripts --no-audit --no-fund --prefer-offline --fetch-retries=1 \
+	--fetch-retry-mintimeout=1000 --fetch-timeout=20000
+$(MODULES): $(READER)/package-lock.json
+	@if ! command -v npm >/dev/null || ! command -v node >/dev/null; then :; \
+	elif (cd $(READER) && $(NPM)) >/dev/null 2>&1; then touch $@; \
+	else echo "The JavaScript reader is not ready: npm ci in $(READER) failed. All else works." >&2; fi
 
 test: setup ## run the tests (COVERAGE=1: measure branches of protocol/, and insist on all)
 ifdef COVERAGE
@@ -72,5 +85,5 @@ lock: ## renew requirements/*.txt from pyproject.toml (UPGRADE=1: newest of ever
 	@$(PYTHON) tools/lock.py $(if $(UPGRADE),--upgrade)
 
 clean: ## remove everything that make made, .venv too
-	rm -rf .venv .cache build dist
+	rm -rf .venv .cache build dist $(READER)/node_modules
 	find $(FOLDERS) -name __pycache__ -type d -prune -exec rm -rf {} +

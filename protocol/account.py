@@ -10,7 +10,7 @@ acknowledged. Money has moved when both sides hold the same two integers.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from protocol.budget import Exposure
+from protocol.budget import Exposure, OrderClass
 from protocol.events import (
     Acked,
     Adopted,
@@ -28,6 +28,8 @@ from protocol.events import (
     Recalled,
     Signed,
     Thawed,
+    Withdrew,
+    WroteOff,
 )
 
 
@@ -54,6 +56,7 @@ class Claim:
     held: int
     until_s: float
     deadline_s: float
+    order_class: OrderClass
     state: ClaimState = ClaimState.HELD
     billed: Progress | None = None
     refundable: bool = True
@@ -94,7 +97,15 @@ class Account:
     paid: dict[bytes, Paid] = field(default_factory=dict)
     # Between us.
     earned: int = 0
+    withdrawals: int = 0
     frozen: bytes = b""
+
+    def open_in(self, order_class: OrderClass) -> int:
+        """Count the open orders that were admitted as one class."""
+        return sum(
+            claim.order_class is order_class and claim.state in _OPEN
+            for claim in self.claims.values()
+        )
 
     @property
     def net(self) -> int:
@@ -118,7 +129,7 @@ class Account:
     def apply(self, event: PeerEvent) -> None:
         """Change the account as the event says; an event never fails."""
         match event:
-            case Held() | Begun() | Extended() | Billed() | Ended() | Overdue():
+            case Held() | Begun() | Extended() | Billed() | Ended() | Overdue() | WroteOff():
                 self._apply_to_claim(event)
             case Credited():
                 self._credit(event)
@@ -130,13 +141,17 @@ class Account:
                 self._acknowledge(event.total, event.wire, event.ack)
             case Recalled():
                 self._recall(event)
+            case Withdrew():
+                self._withdraw()
             case Froze():
                 self.frozen = event.evidence
             case _:
                 assert isinstance(event, Thawed)
                 self.frozen = b""
 
-    def _apply_to_claim(self, event: Held | Begun | Extended | Billed | Ended | Overdue) -> None:
+    def _apply_to_claim(
+        self, event: Held | Begun | Extended | Billed | Ended | Overdue | WroteOff
+    ) -> None:
         if isinstance(event, Held):
             claim = Claim(
                 event.items,
@@ -145,6 +160,7 @@ class Account:
                 held=event.price,
                 until_s=event.hold_until_s,
                 deadline_s=event.deadline_s,
+                order_class=OrderClass(event.order_class),
             )
             if event.price and event.items:
                 claim.points[event.items] = event.price
@@ -160,10 +176,15 @@ class Account:
             case Billed():
                 self._bill(claim, event)
             case Ended():
-                claim.state = ClaimState.ENDED
-                claim.held = event.kept
-            case _:
+                self._end(claim, event)
+            case Overdue():
                 claim.state = ClaimState.OVERDUE
+                claim.held = event.owed
+            case _:
+                # Not repaid: what tokens were taken for it came back by refill alone.
+                self.uncharged -= claim.held
+                claim.state = ClaimState.ENDED
+                claim.held = 0
         self._close_if_done(event.order, claim)
 
     def _bill(self, claim: Claim, event: Billed) -> None:
@@ -171,9 +192,17 @@ class Account:
         if event.due:
             claim.points[event.through] = event.due
         if claim.window_price or event.last:  # what was held and not used is free again
-            claim.held = event.due - self.settled.get(event.order, Paid(0, 0)).due
+            claim.held = max(0, event.due - self.settled.get(event.order, Paid(0, 0)).due)
         if event.last:
             claim.state = ClaimState.BILLED
+
+    def _end(self, claim: Claim, event: Ended) -> None:
+        # Who pays for work that is never done owes it, but nothing was lent: or a budget could be
+        # drained by paying for holds and letting them end.
+        settled = self.settled.get(event.order, Paid(0, 0)).due
+        self.uncharged += max(0, settled - (claim.billed.due if claim.billed else 0))
+        claim.state = ClaimState.ENDED
+        claim.held = event.kept
 
     def _close_if_done(self, order: bytes, claim: Claim) -> None:
         if claim.held == 0 and claim.state in (
@@ -184,13 +213,17 @@ class Account:
             del self.claims[order]
 
     def _credit(self, event: Credited) -> None:
+        lent = self.net - self.uncharged
         rise = event.total - self.held_total
         self._hold_cheque(event.total, event.wire, event.ack)
-        self.uncharged += rise - sum(self._settle(progress, event) for progress in event.paid)
-        for progress in event.refunded:
-            paid = self.paid.setdefault(progress.order, Paid(progress.through, progress.due))
-            self.earned -= progress.due - paid.refunded
-            paid.refunded = progress.due
+        rise -= sum(self._settle(progress, event) for progress in event.paid)
+        # What was not held was not lent. It first uses up what I owe: a refund takes back the
+        # right to redeem that the refunded work had earned.
+        self.uncharged = self.net - min(lent + rise, max(lent, 0))
+        for back in event.refunded:
+            before = self.paid.get(back.order, Paid(0, 0))
+            self.earned -= back.refunded - before.refunded
+            self.paid[back.order] = Paid(back.through, back.due, back.refunded, event.at.wall_s)
 
     def _adopt(self, event: Adopted) -> None:
         # These books are a restored backup: which of its claims were paid since is not known, and
@@ -223,10 +256,13 @@ class Account:
             return 0
         covered = min(amount, claim.held)
         claim.held -= covered
+        claim.points = {at: due for at, due in claim.points.items() if at > progress.through}
         self._close_if_done(progress.order, claim)
         return covered
 
     def _sign(self, event: Signed) -> None:
+        # Paying cancels debt that was never lent before it earns a right to redeem.
+        self.uncharged -= min(event.total - self.signed_total, max(0, self.uncharged))
         self.signed_total = event.total
         self.signed_wire = event.wire
         self.sent[event.statement] = (event.total, event.wire)
@@ -247,6 +283,20 @@ class Account:
         self.acked_ack = ack
         self.lines = [line for line in self.lines if line.total_after > total]
         self.sent = {key: sent for key, sent in self.sent.items() if sent[0] > total}
+
+    def _withdraw(self) -> None:
+        for line in reversed(self.lines):
+            if self.lines_are_refunds:
+                self.settled[line.order].refunded -= line.amount
+            else:
+                paid = self.paid[line.order]
+                paid.through, paid.due = line.since, paid.due - line.amount
+                self.earned -= line.amount
+        self.signed_total = self.acked_total
+        self.signed_wire = self.acked_wire
+        self.lines = []
+        self.sent = {}
+        self.withdrawals += 1
 
     def _recall(self, event: Recalled) -> None:
         self.uncharged -= event.total - self.signed_total  # remembered, not repaid: as in _adopt
@@ -281,8 +331,9 @@ class Account:
 
     def forget(self, before_wall_s: float) -> None:
         """Drop what was settled before then, but nothing that is still open."""
+        kept = {line.order for line in self.lines}
         for records in (self.settled, self.paid):
             old = [order for order, paid in records.items() if paid.wall_s < before_wall_s]
             for order in old:
-                if order not in self.claims:
+                if order not in self.claims and order not in kept:
                     del records[order]

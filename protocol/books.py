@@ -24,9 +24,10 @@ from collections.abc import Sequence
 
 from protocol import events as ev
 from protocol.account import Account
+from protocol.canon import tagged_hash
 from protocol.cheque import Ack, Cheque, Payment, Receipt, Refund, RefundLine
 from protocol.errors import LocalProtocolError, Refused, RemoteProtocolError
-from protocol.events import Instant, Line, Progress
+from protocol.events import Instant, Line, Progress, Refunded
 from protocol.ledger import Outcome
 from protocol.lending import Lending
 from protocol.limits import (
@@ -105,7 +106,7 @@ class Books(Lending):
         rise = value.total - account.held_total
         points = Points(self._network, self.me, account.peer, citations, now.wall_s)
         paid: tuple[Progress, ...] = ()
-        refunded: tuple[Progress, ...] = ()
+        refunded: tuple[Refunded, ...] = ()
         if isinstance(value, Cheque):
             paid = newly_paid(account, value.payments, rise, points)
         else:
@@ -167,7 +168,9 @@ class Books(Lending):
                 continue
             reached[point.order] = (point.through, point.due)
             total += point.due - due
-            lines.append(Line(point.order, point.through, point.due - due, total, bill.wire))
+            lines.append(
+                Line(point.order, through, point.through, point.due - due, total, bill.wire)
+            )
         return self._sign(account, lines, total, now, refunds=False)
 
     def refund(
@@ -187,8 +190,25 @@ class Books(Lending):
             )
         total = account.signed_total + amount
         return self._sign(
-            account, [Line(order, 0, amount, total, cheque)], total, now, refunds=True
+            account, [Line(order, 0, 0, amount, total, cheque)], total, now, refunds=True
         )
+
+    def withdraw(self, peer: bytes, now: Instant) -> Outcome:
+        """Take back what the peer refused, citations and all: the next cheque begins anew.
+
+        It happens when one of the two lost its memory. Should the peer come to accept the cheque
+        after all, it will show it with its ack, and then it binds. What is lent again by going
+        back must be in the budget; if it is not, Refused, and time helps.
+        """
+        account = self.account(peer)
+        if not account.lines:
+            return Outcome()
+        self.bucket.refill(now.mono_s)
+        lent = account.exposure().lent_cu
+        after = account.net - account.uncharged + account.signed_total - account.acked_total
+        if max(0, after) - lent > self.bucket.tokens:
+            raise Refused(Reason.BUDGET_EXHAUSTED, "taking back a cheque lends again")
+        return self._commit([ev.Withdrew(now, peer)])
 
     def _named(self, cheque: bytes, peer: bytes, order: bytes) -> int:
         """Give what a cheque of the peer pays for an order; nothing if it is another's."""
@@ -224,13 +244,18 @@ class Books(Lending):
             raise LocalProtocolError(
                 f"{len(restated)} lines are not acknowledged", Reason.WINDOW_FULL
             )
+        # After a withdrawal the same total may be signed for something else: it says so.
+        incarnation = self.incarnation
+        if account.withdrawals:
+            count = account.withdrawals.to_bytes(8, "big")
+            incarnation = tagged_hash("withdrawn", self.incarnation, count)[:8]
         sealed: Sealed[Statement]
         if refunds:
             back = tuple(RefundLine(line.order, line.amount) for line in restated)
-            sealed = self._seal(Refund(self.me, account.peer, self.incarnation, total, back))
+            sealed = self._seal(Refund(self.me, account.peer, incarnation, total, back))
         else:
             paid = tuple(Payment(line.order, line.through, line.amount) for line in restated)
-            sealed = self._seal(Cheque(self.me, account.peer, self.incarnation, total, paid))
+            sealed = self._seal(Cheque(self.me, account.peer, incarnation, total, paid))
         event = ev.Signed(now, account.peer, total, sealed.id, sealed.wire, tuple(lines), refunds)
         return self._commit([event], sealed)
 

@@ -166,7 +166,8 @@ def lend(exposure: Exposure, standing: Standing, bucket: Bucket, price_cu: int) 
 
 
 def _known(exposure: Exposure, standing: Standing, rules: BudgetRules) -> bool:
-    return exposure.earned_cu > 0 or standing.line(rules) > 0
+    # One CU of work must not open the half that is kept from strangers.
+    return exposure.earned_cu >= rules.stranger_line_cu or standing.line(rules) > 0
 
 
 def admit_gift(exposure: Exposure, standing: Standing, policy: int, *, idle: bool) -> OrderClass:

@@ -16,10 +16,11 @@ class Line:
 
     `citation` is the creditor's own statement that fixes the price (or, for a refund, the
     creditor's own cheque): it goes along when the creditor may have lost its books.
-    `through` is 0 in a refund.
+    `since` is how many items were paid before; both are 0 in a refund.
     """
 
     order: bytes
+    since: int
     through: int
     amount: int
     total_after: int
@@ -33,6 +34,16 @@ class Progress:
     order: bytes
     through: int
     due: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """How much of what was paid for an order went back."""
+
+    order: bytes
+    through: int
+    due: int
+    refunded: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +80,8 @@ class Started(Event):
 class Held(PeerEvent):
     """I accepted an order and hold `price` CU for it: the whole batch, one window, or a gift's 0.
 
+    `order_class` is the class that it was admitted as.
+
     Without inputs the hold ends at `hold_until_s`, with them the order does at `deadline_s`.
     """
 
@@ -78,7 +91,7 @@ class Held(PeerEvent):
     window_price: int
     hold_until_s: float
     deadline_s: float
-    seen_until_s: int
+    order_class: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +129,15 @@ class Ended(PeerEvent):
 
 @dataclass(frozen=True, slots=True)
 class Overdue(PeerEvent):
-    """The time of an order is over and its work is not paid."""
+    """The time of an order is over, and `owed` CU of what was billed are not paid."""
+
+    order: bytes
+    owed: int
+
+
+@dataclass(frozen=True, slots=True)
+class WroteOff(PeerEvent):
+    """What is open for an order is no longer waited for; refill has long made up for it."""
 
     order: bytes
 
@@ -129,7 +150,7 @@ class Credited(PeerEvent):
     wire: bytes
     ack: bytes
     paid: tuple[Progress, ...]
-    refunded: tuple[Progress, ...]
+    refunded: tuple[Refunded, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +191,11 @@ class Recalled(PeerEvent):
     wire: bytes
     ack: bytes
     paid: tuple[Progress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrew(PeerEvent):
+    """The peer refused what I signed: I go back to the total that it acknowledged last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,10 @@ from protocol.budget import (
     BudgetRules,
 )
 from protocol.cheque import Receipt
+from protocol.errors import LocalProtocolError
 from protocol.events import Event, Instant, PeerEvent
 from protocol.keys import Keypair
-from protocol.limits import (
-    SETTLED_KEEP_S,
-)
+from protocol.limits import CLOCK_SKEW_S_MAX, SEEN_SWEEP_AT, SETTLED_KEEP_S
 from protocol.sealed import Sealed, Statement, seal
 
 
@@ -44,8 +43,10 @@ class Ledger:
         self.incarnation = b""
         self.bucket = Bucket(rules, 0.0)
         self.accounts: dict[bytes, Account] = {}
-        self.seen: dict[bytes, int] = {}
-        self.wall_high_s = 0.0
+        # Orders that were accepted here, and until when (monotonic) that is remembered.
+        self.seen: dict[bytes, float] = {}
+        # Peers with claims, so that time and caps need not look at everybody.
+        self.claimants: dict[bytes, None] = {}
         self._last: Instant | None = None
         # Peers whose hello was compared since this process began; not part of the journal.
         self.greeted: set[bytes] = set()
@@ -54,7 +55,6 @@ class Ledger:
 
     def apply(self, event: Event) -> None:
         """Change the books as one event says. Replaying a journal is calling this for each."""
-        self.wall_high_s = max(self.wall_high_s, event.at.wall_s)
         if isinstance(event, ev.Started):
             self.incarnation = event.incarnation
             self._restart(event)
@@ -67,15 +67,33 @@ class Ledger:
             lent = account.exposure().lent_cu
             account.apply(event)
             self.bucket.move(lent, account.exposure().lent_cu)
+            if account.claims:
+                self.claimants[event.peer] = None
+            else:
+                self.claimants.pop(event.peer, None)
             if isinstance(event, ev.Held):
-                self.seen[event.order] = event.seen_until_s
+                self._note_seen(event)
         else:
             assert isinstance(event, ev.Forgot)
-            for account in self.accounts.values():
-                account.forget(self.wall_high_s - SETTLED_KEEP_S)
-            self.seen = {
-                order: until for order, until in self.seen.items() if until >= self.wall_high_s
-            }
+            self._forget(event.at)
+
+    def _forget(self, at: Instant) -> None:
+        for account in self.accounts.values():
+            account.forget(at.wall_s - SETTLED_KEEP_S)
+        # Where nothing is left, nothing happened that anybody could still refer to.
+        self.accounts = {
+            peer: account for peer, account in self.accounts.items() if account != Account(peer)
+        }
+        self._sweep_seen(at.mono_s)
+
+    def _note_seen(self, event: ev.Held) -> None:
+        # An order dated ten minutes ahead is fresh for twenty; later its date refuses it.
+        self.seen[event.order] = event.at.mono_s + 2 * CLOCK_SKEW_S_MAX
+        if len(self.seen) >= SEEN_SWEEP_AT:
+            self._sweep_seen(event.at.mono_s)
+
+    def _sweep_seen(self, now_s: float) -> None:
+        self.seen = {order: until for order, until in self.seen.items() if until >= now_s}
 
     def _restart(self, event: ev.Started) -> None:
         # The monotonic clock of a new process may begin anywhere; wall time says how long it was.
@@ -83,6 +101,10 @@ class Ledger:
         off_s = max(0.0, event.at.wall_s - last.wall_s)
         self.bucket.restart(event.at.mono_s, off_s, restored=event.restored)
         self.greeted.clear()
+        # What was seen is kept by uptime alone, so that no wrong clock can drop it.
+        self.seen = {
+            order: until + event.at.mono_s - last.mono_s for order, until in self.seen.items()
+        }
         for account in self.accounts.values():
             account.shift(event.at.mono_s - last.mono_s - off_s)
             if event.restored:
@@ -106,6 +128,8 @@ class Ledger:
 
     def freeze(self, peer: bytes, evidence: bytes, now: Instant) -> Outcome:
         """Stop all dealings with a peer on evidence; totals stay as they are."""
+        if not evidence:
+            raise LocalProtocolError("an account is frozen on evidence, by its id")
         return self._commit([ev.Froze(now, peer, evidence)])
 
     def thaw(self, peer: bytes, now: Instant) -> Outcome:

@@ -21,7 +21,8 @@ from protocol.limits import (
     CLAIMS_PER_PEER_MAX,
     CLOCK_SKEW_S_MAX,
     HOLD_S_MAX,
-    SEEN_KEEP_S,
+    SETTLED_KEEP_S,
+    STRANGER_ORDERS_MAX,
 )
 from protocol.reasons import Reason
 from protocol.sealed import Sealed
@@ -47,6 +48,8 @@ class Lending(Ledger):
         self._check_fresh(order.id, value, now)
         self.bucket.refill(now.mono_s)
         account = self.account(value.requester)
+        if order.id in account.settled:
+            raise Refused(Reason.REPLAYED, "this order is settled")
         if len(account.claims) >= CLAIMS_PER_PEER_MAX:
             raise Refused(Reason.UNPAID, f"{len(account.claims)} orders were ended and not paid")
         exposure = account.exposure()
@@ -62,6 +65,7 @@ class Lending(Ledger):
             except Refused:
                 raise refused from None
             price = window_price = 0
+        self._check_crowd(order_class)
         hold_s = min(value.ttl_s, HOLD_S_MAX)
         held = ev.Held(
             now,
@@ -72,7 +76,7 @@ class Lending(Ledger):
             window_price,
             hold_until_s=now.mono_s + hold_s,
             deadline_s=now.mono_s + value.ttl_s,
-            seen_until_s=value.placed_at_s + value.ttl_s + SEEN_KEEP_S,
+            order_class=order_class,
         )
         accept = Accept(
             self.me,
@@ -93,8 +97,13 @@ class Lending(Ledger):
             raise Refused(
                 Reason.REPLAYED, f"dated {value.placed_at_s - now.wall_s:+.0f} s from now"
             )
-        if value.placed_at_s + value.ttl_s + SEEN_KEEP_S < self.wall_high_s:
-            raise Refused(Reason.REPLAYED, "the clock of this machine went back over its records")
+
+    def _check_crowd(self, order_class: OrderClass) -> None:
+        if order_class in (OrderClass.REDEEMS, OrderClass.KNOWN):
+            return
+        crowd = sum(self.accounts[peer].open_in(order_class) for peer in self.claimants)
+        if crowd >= STRANGER_ORDERS_MAX:
+            raise Refused(Reason.BUSY, f"{crowd} orders of this class are open")
 
     def begin(self, peer: bytes, order: bytes, now: Instant) -> Outcome:
         """Note the first input of an order: its hold is at risk from here on."""
@@ -105,10 +114,15 @@ class Lending(Ledger):
     def extend(self, peer: bytes, order: bytes, standing: Standing, now: Instant) -> Outcome:
         """Hold credit for a session's next window, or raise Refused: then the session pauses."""
         claim = self.account(peer).claims.get(order)
-        if claim is None or not claim.window_price or claim.state is not ClaimState.BEGUN:
+        if claim is None or claim.items or claim.state is not ClaimState.BEGUN:
             raise LocalProtocolError("only a running session has a next window")
-        if claim.held > claim.window_price:
-            raise Refused(Reason.WINDOW_UNPAID, f"{claim.held} CU are open")
+        if not claim.window_price:  # a gift
+            return Outcome()
+        owed = self._owed(peer, order)
+        if claim.held > owed:
+            raise LocalProtocolError("the window before is not billed yet")
+        if owed > claim.window_price:
+            raise Refused(Reason.WINDOW_UNPAID, f"{owed} CU are open")
         self.bucket.refill(now.mono_s)
         exposure = self.account(peer).exposure()
         if exposure.frozen:
@@ -126,6 +140,11 @@ class Lending(Ledger):
         before = claim.billed or Progress(order, 0, 0)
         if result.first != before.through or result.due < before.due:
             raise LocalProtocolError("results follow each other without a gap")
+        if claim.items and result.through > claim.items:
+            raise LocalProtocolError(f"item {result.through} of {claim.items}")
+        whole = result.through == claim.items
+        if claim.items and claim.price and whole is not (result.due == claim.price):
+            raise LocalProtocolError("all items, and only all of them, cost the order's price")
         if result.due - (settled.due if settled else 0) > claim.held:
             raise LocalProtocolError(f"due {result.due} CU is more than was held")
         sealed = self._seal(result)
@@ -136,22 +155,44 @@ class Lending(Ledger):
     def end(self, peer: bytes, order: bytes, kept: int, now: Instant) -> Outcome:
         """End an order early. `kept` CU stay as exposure: what was delivered, and work begun."""
         claim = self.account(peer).claims.get(order)
-        if claim is None or not 0 <= kept <= claim.held:
-            raise LocalProtocolError(f"cannot keep {kept} CU of this order's hold")
+        if claim is None or claim.state not in (ClaimState.HELD, ClaimState.BEGUN):
+            raise LocalProtocolError("only an order that is not delivered can end early")
+        if not 0 <= kept <= claim.held:
+            raise LocalProtocolError(f"cannot keep {kept} CU of a hold of {claim.held}")
         return self._commit([ev.Ended(now, peer, order, kept)])
 
+    def write_off(self, peer: bytes, order: bytes, now: Instant) -> Outcome:
+        """Wait no longer for what is open: the owner's decision, or time's."""
+        claim = self.account(peer).claims.get(order)
+        if claim is None or claim.state not in (ClaimState.ENDED, ClaimState.OVERDUE):
+            raise LocalProtocolError("only what is overdue or ended early can be written off")
+        return self._commit([ev.WroteOff(now, peer, order)])
+
     def expire(self, now: Instant) -> Outcome:
-        """End what was never begun in time, and mark as overdue what was begun and not paid."""
+        """Do what time does to claims; call it every few seconds.
+
+        What was not begun ends. What was begun owes what was billed: work that is not billed by
+        its deadline is the worker's own loss. After ninety days what is open is written off.
+        """
         events: list[Event] = []
-        for peer, account in self.accounts.items():
-            for order, claim in account.claims.items():
+        for peer in self.claimants:
+            for order, claim in self.accounts[peer].claims.items():
                 if claim.until_s > now.mono_s:
                     continue
-                if claim.state is ClaimState.HELD:
+                owed = self._owed(peer, order)
+                if claim.state is ClaimState.HELD or (claim.state is ClaimState.BEGUN and not owed):
                     events.append(ev.Ended(now, peer, order, 0))
                 elif claim.state in (ClaimState.BEGUN, ClaimState.BILLED):
-                    events.append(ev.Overdue(now, peer, order))
+                    events.append(ev.Overdue(now, peer, order, owed))
+                elif claim.until_s + SETTLED_KEEP_S <= now.mono_s:
+                    events.append(ev.WroteOff(now, peer, order))
         return self._commit(events)
+
+    def _owed(self, peer: bytes, order: bytes) -> int:
+        """What was billed for an order and is not paid."""
+        account = self.account(peer)
+        billed, settled = account.claims[order].billed, account.settled.get(order)
+        return max(0, (billed.due if billed else 0) - (settled.due if settled else 0))
 
     def _claim_state(self, peer: bytes, order: bytes) -> ClaimState | None:
         claim = self.account(peer).claims.get(order)

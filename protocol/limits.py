@@ -170,14 +170,18 @@ STRANGER_WINDOW = 1
 #: A known peer keeps a link busy with four orders in flight.
 KNOWN_WINDOW_MAX = 4
 
+#: Open orders of all strangers together, and of all gifts: keys cost nothing, memory does.
+STRANGER_ORDERS_MAX = 256
+
+#: Accepted orders are remembered for as long as they could be fresh; beyond this many, at once.
+SEEN_SWEEP_AT = 4096
+
 #: Orders that a peer ended early and did not pay; with this many, it pays first.
 CLAIMS_PER_PEER_MAX = 64
 
 #: Credit is held this long for inputs that do not come; then nothing was lost but the hold.
 HOLD_S_MAX = 60
 
-#: An order stays known this long after its time to live, so that it cannot be replayed.
-SEEN_KEEP_S = 86_400
 
 # --- the view --------------------------------------------------------------------------------
 

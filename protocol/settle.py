@@ -8,8 +8,8 @@ bucket; without the memory of what is settled one accept paid again and again.
 
 from protocol.account import Account, Paid
 from protocol.cheque import Cheque, Payment, RefundLine
-from protocol.errors import RemoteProtocolError
-from protocol.events import Progress
+from protocol.errors import CommonsError, Refused, RemoteProtocolError
+from protocol.events import Progress, Refunded
 from protocol.limits import SETTLED_KEEP_S
 from protocol.reasons import Reason
 from protocol.sealed import unseal
@@ -40,6 +40,11 @@ class Points:
         self._wall_s = wall_s
         self._cited: dict[tuple[bytes, int], int] | None = None
 
+    def wrong(self, reason: Reason, detail: str) -> CommonsError:
+        """Make the error: without citations it may be these books that lack something."""
+        kind = RemoteProtocolError if self._citations else Refused
+        return kind(reason, detail)
+
     def due(self, account: Account, order: bytes, through: int) -> int:
         """Give what the first `through` items of an order cost in all."""
         claim = account.claims.get(order)
@@ -49,9 +54,7 @@ class Points:
             self._cited = self._read()
         due = self._cited.get((order, through))
         if due is None:
-            raise RemoteProtocolError(
-                Reason.NOT_ORDERED, f"order {order.hex()} up to item {through}"
-            )
+            raise self.wrong(Reason.NOT_ORDERED, f"order {order.hex()} up to item {through}")
         return due
 
     def _read(self) -> dict[tuple[bytes, int], int]:
@@ -106,7 +109,7 @@ def newly_paid(
 
 def newly_refunded(
     account: Account, refunds: tuple[RefundLine, ...], rise: int, points: Points
-) -> tuple[Progress, ...]:
+) -> tuple[Refunded, ...]:
     """Give how much of each order was refunded after this statement, or raise RemoteProtocolError.
 
     Refunds are restated like payments; the newest lines that sum to the rise are the new ones.
@@ -122,15 +125,21 @@ def newly_refunded(
         raise RemoteProtocolError(
             Reason.WRONG_AMOUNT, f"rises by {rise}, its lines do not sum to that"
         )
-    reached: dict[bytes, Progress] = {}
+    reached: dict[bytes, Refunded] = {}
     for line in reversed(new):
-        paid = account.paid.get(line.order) or points.paid_by_me(line.order)
-        if paid is None:
-            raise RemoteProtocolError(Reason.NOT_ORDERED, f"refund of order {line.order.hex()}")
-        before = reached.get(line.order, Progress(line.order, paid.through, paid.refunded))
-        if before.due + line.amount > paid.due:
-            raise RemoteProtocolError(
-                Reason.REFUND_TOO_HIGH, f"{before.due + line.amount} of {paid.due}"
-            )
-        reached[line.order] = Progress(line.order, paid.through, before.due + line.amount)
+        before = reached.get(line.order) or _known(account, line.order, points)
+        refunded = before.refunded + line.amount
+        if refunded > before.due:
+            raise points.wrong(Reason.REFUND_TOO_HIGH, f"{refunded} of {before.due}")
+        reached[line.order] = Refunded(line.order, before.through, before.due, refunded)
     return tuple(reached.values())
+
+
+def _known(account: Account, order: bytes, points: Points) -> Refunded:
+    """Give what was paid for an order, by the books or by a cited cheque, whichever is more."""
+    booked = account.paid.get(order, Paid(0, 0))
+    shown = points.paid_by_me(order) or booked
+    best = shown if shown.due > booked.due else booked
+    if not best.due:
+        raise points.wrong(Reason.NOT_ORDERED, f"refund of order {order.hex()}")
+    return Refunded(order, best.through, best.due, booked.refunded)

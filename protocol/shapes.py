@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of item shapes that an order commits to. What a shape costs is said in `price`.
+"""The documents that go with an order: its table of shapes, its salt. Prices are in `price`.
 
 The price of work has to be known before the work is accepted, and it depends on the shapes
 of the inputs alone. So an order does not promise "about this much": it commits to a table
@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from itertools import accumulate, groupby
 from typing import Annotated
 
-from protocol.canon import Message, Row, UintCodec, message, row, rows_of, tagged_hash, values_of
+from protocol.canon import (
+    Digest,
+    Message,
+    Row,
+    UintCodec,
+    message,
+    row,
+    rows_of,
+    tagged_hash,
+    values_of,
+)
 from protocol.errors import LocalProtocolError, RemoteProtocolError
 from protocol.limits import (
     DIMENSION_MAX,
@@ -88,6 +98,18 @@ class Shapes(Message):
             return f"{items} items, at most {ITEMS_PER_ORDER_MAX}"
         price = sum(each.count * each.price for each in self.rows)
         return f"a price of {price}, at most {PRICE_MAX}" if price > PRICE_MAX else ""
+
+
+@message("salt")
+class Salt(Message):
+    """The secret of an order, from which the salts of its leaves are made.
+
+    The requester sends it once the order is accepted, before the first input. It is signed
+    nowhere: whoever has it could test guesses about every item of the order.
+    """
+
+    order: Digest
+    secret: Digest
 
 
 def shapes_of(items: Iterable[tuple[int, Shape]]) -> Shapes:

@@ -24,7 +24,7 @@ STRANGERS = 500
 
 def colour(text: str, code: int) -> str:
     """Colour a text for a terminal that wants it."""
-    if not sys.stdout.isatty() or "NO_COLOR" in os.environ:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\033[{code}m{text}\033[0m"
 
@@ -79,7 +79,8 @@ def run_job(ann: TableNode, workers: list[TableNode]) -> dict[str, list[Verdict]
             workers = [each for each in workers if each is not worker]
             caught = f"   {worker.name} caught lying"
         show_progress(shard, colour(caught, 31))
-    print()
+    if sys.stdout.isatty():
+        print()
     carried = sum(wire.carried_bytes for wire in wires.values())
     print(f"  {SHARDS * ITEMS:,} items computed, {carried:,} bytes in frames between them")
     return verdicts
@@ -176,4 +177,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except BrokenPipeError:  # whoever read along has seen enough
+        sys.stderr.close()
+        sys.exit(1)

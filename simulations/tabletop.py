@@ -15,7 +15,7 @@ from struct import pack, unpack
 
 from protocol.books import Books
 from protocol.budget import BudgetRules, OrderClass, Standing
-from protocol.canon import decode, encode
+from protocol.canon import Message, decode, encode
 from protocol.channel import Channel, NoFrame
 from protocol.check import history_after, plan_check
 from protocol.cheque import Ack, Receipt
@@ -30,7 +30,7 @@ from protocol.price import PRICE_VERSION, constant, facts_of, price_v1
 from protocol.reasons import Reason
 from protocol.roofline import matmul_flops
 from protocol.sealed import Sealed, Statement, seal, unseal
-from protocol.shapes import Shapes, ShapeTable, check_input, check_order, shapes_of
+from protocol.shapes import Salt, Shapes, ShapeTable, check_input, check_order, shapes_of
 from protocol.statements import Accept, Order, Result
 from protocol.tensors import ElementType, Tensor, item_digest
 
@@ -108,7 +108,7 @@ class Wire:
         assert isinstance(heard, StatementFrame)
         return heard.wire
 
-    def say_document(self, end: int, document: Shapes | Receipt) -> bytes:
+    def say_document(self, end: int, document: Message) -> bytes:
         """Carry an unsigned document; give the bytes that arrived."""
         heard = self.say(end, DocumentFrame(encode(document)))
         assert isinstance(heard, DocumentFrame)
@@ -192,8 +192,9 @@ class TableNode:
             wire.say_statement(0, order), wire.say_document(0, table.shapes)
         )
         unseal(wire.say_statement(1, accept), self.network, Accept)
+        salt = wire.say_document(0, Salt(order.id, secret))
         inputs = [wire.say_tensor(0, number, each) for number, each in enumerate(items)]
-        outputs, result = worker.work(order, table, inputs, secret)
+        outputs, result = worker.work(order, table, inputs, decode(salt, Salt).secret)
         got = [wire.say_tensor(1, number, each) for number, each in enumerate(outputs)]
         bill = unseal(wire.say_statement(1, result), self.network, Result)
         if bill.value.output_root != root_of(secret, OUTPUT, got):
@@ -254,6 +255,8 @@ class TableNode:
     ) -> tuple[list[Tensor], Sealed[Statement]]:
         """Compute all items, or pretend to, and sign what is sent."""
         requester = order.value.requester
+        if root_of(secret, INPUT, inputs) != order.value.input_root:
+            raise RemoteProtocolError(Reason.BAD_PROOF, "the order was for other inputs")
         self.keep(self.books.begin(requester, order.id, NOW))
         outputs = []
         for number, each in enumerate(inputs):

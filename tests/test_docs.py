@@ -113,6 +113,23 @@ def test_every_page_of_the_documentation_can_be_found_from_its_index() -> None:
     assert lost == [], "link them from docs/README.md or docs/decisions/README.md"
 
 
+def test_every_module_of_the_protocol_is_named_in_its_page_once_and_after_what_it_needs() -> None:
+    """The page promises an order of reading; a row needs itself and the rows above it."""
+    page = (ROOT / "protocol" / "README.md").read_text(encoding="utf-8")
+    rows = [
+        re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.+?) \| ", page, re.MULTILINE)
+    ]
+    place = {room: number for number, row in enumerate(rows) for room in row}
+    modules = [path for path in (ROOT / "protocol").glob("*.py") if path.stem != "__init__"]
+    assert sorted(room for row in rows for room in row) == sorted(path.stem for path in modules)
+    for path in modules:
+        needs = re.findall(
+            r"^from protocol\.(\w+) import", path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        late = [need for need in needs if place[need] > place[path.stem]]
+        assert late == [], f"protocol/README.md names {path.stem} before {late}"
+
+
 def test_every_word_of_make_is_explained() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (phony,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)

@@ -127,7 +127,7 @@ def test_each_layer_is_there_and_was_looked_at(package: str) -> None:
 def test_a_planted_violation_is_found(tmp_path: Path, name: str, line: str, complaint: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True)
-    path.write_text(line)
+    path.write_text(line, encoding="utf-8")
     found = violations(tmp_path, [path])
     assert any(complaint in violation for violation in found), found
 
@@ -146,7 +146,7 @@ def test_a_planted_violation_is_found(tmp_path: Path, name: str, line: str, comp
 def test_an_arrow_that_goes_down_is_fine(tmp_path: Path, name: str, line: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True)
-    path.write_text(line)
+    path.write_text(line, encoding="utf-8")
     assert violations(tmp_path, [path]) == []
 
 

@@ -110,6 +110,7 @@ def test_no_function_outgrows_a_screen() -> None:
     assert {name: found for name, found in long.items() if found} == {}
 
 
+@pytest.mark.slow
 def test_every_exception_from_a_rule_says_why() -> None:
     bare = {name_of(path): bare_exceptions(read(path)) for path in python_files()}
     assert {name: found for name, found in bare.items() if found} == {}

@@ -16,7 +16,7 @@ def our_files() -> tuple[Path, ...]:
     """Every file that is or could be tracked; without git, all but what make makes."""
     listed = _listed_by_git()
     if listed is None:
-        listed = [path for path in ROOT.rglob("*") if not NOT_OURS & set(path.parts)]
+        listed = [path for path in ROOT.rglob("*") if _is_ours(path)]
     return tuple(sorted(path for path in listed if path.is_file()))
 
 
@@ -30,6 +30,11 @@ def python_files(*folders: str) -> Iterator[Path]:
 def name_of(path: Path) -> str:
     """How a message names a file: from the root, the same on every machine."""
     return path.relative_to(ROOT).as_posix()
+
+
+def _is_ours(path: Path) -> bool:
+    """By its place in the tree: the tree itself may lie in somebody's folder named `build`."""
+    return not NOT_OURS & set(path.relative_to(ROOT).parts)
 
 
 def _listed_by_git() -> list[Path] | None:

@@ -3,8 +3,8 @@
 
 One dependency of py-libp2p (fastecdsa) ships no binary: it is compiled here, and needs a C
 compiler, the headers of this Python, and those of GMP. Run by the Python that will make
-`.venv`; standard library only, and old syntax, so that an old Python can still say that it is too
-old.
+`.venv`; standard library only, and no syntax newer than that of Python 3.8, so that an old Python
+can still say that it is too old.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from node.cli.main import build_parser
 from node.exits import ExitCode
 from protocol.order import BY, LATE, TRANSITIONS, Role, State, Step, diagram
 from protocol.reasons import Reason
+from tools.reference_prices import prices_page
 from tools.reference_wire import limits_page, messages_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -133,6 +134,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "exit-codes.md": exit_codes_page,
     "limits.md": partial(limits_page, NOTE),
     "messages.md": partial(messages_page, NOTE),
+    "prices.md": partial(prices_page, NOTE),
     "reasons.md": reasons_page,
 }
 """File name and what makes it."""

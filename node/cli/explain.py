@@ -12,7 +12,8 @@ def run(code: str | None, *, as_json: bool) -> ExitCode:
     """Explain one reason, or list them all when no code is given."""
     known = {reason.value: reason for reason in Reason}
     if code is not None and code not in known:
-        complain(f"there is no reason `{code}`. {_suggestion(code, list(known))}")
+        named = f"there is no reason `{code}`." if code.strip() else "no reason was named."
+        complain(f"{named} {_suggestion(code, list(known))}")
         return ExitCode.NOT_FOUND
     chosen = list(Reason) if code is None else [known[code]]
     if as_json:
@@ -25,7 +26,7 @@ def run(code: str | None, *, as_json: bool) -> ExitCode:
 
 
 def _suggestion(code: str, known: list[str]) -> str:
-    nearest = get_close_matches(code, known, n=1)
+    nearest = get_close_matches(code.strip().lower(), known, n=1)
     if nearest:
         return f"Did you mean `{nearest[0]}`?"
     return "`commons explain` lists them all."

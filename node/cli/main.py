@@ -64,23 +64,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if stranger := stranger_in_our_place():
         print(stranger, file=sys.stderr)
         return ExitCode.FAILED
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
-    if parsed.command is None:
-        parser.print_help(sys.stderr)
-        return ExitCode.USAGE
-    run: Callable[[argparse.Namespace], ExitCode] = parsed.run
+    if sys.stdout is None:  # the shell has closed it, as in `commons version >&-`
+        print("commons: there is nowhere to write to: stdout is closed.", file=sys.stderr)
+        return ExitCode.FAILED
     try:
-        code = run(parsed)
-        sys.stdout.flush()
+        try:
+            return _run(arguments)
+        finally:  # also when argparse has printed the help and leaves
+            sys.stdout.flush()
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        # the reader has left, as in `commons explain | head`: it has what it wanted.
-        # What is still buffered goes nowhere, or Python would complain on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # the reader has left, as in `commons explain | head`: it has what it wanted
+        _drop_what_is_buffered()
         return ExitCode.OK
-    return code
+    except OSError as error:  # a full disk, as in `commons explain >/dev/full`
+        _drop_what_is_buffered()
+        print(f"commons: the output was not written: {error.strerror}.", file=sys.stderr)
+        return ExitCode.FAILED
 
 
 def stranger_in_our_place() -> str | None:
@@ -99,6 +100,21 @@ def stranger_in_our_place() -> str | None:
                 "install compute-commons in an environment of its own."
             )
     return None
+
+
+def _run(arguments: Sequence[str] | None) -> ExitCode:
+    parser = build_parser()
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help(sys.stderr)
+        return ExitCode.USAGE
+    run: Callable[[argparse.Namespace], ExitCode] = parsed.run
+    return run(parsed)
+
+
+def _drop_what_is_buffered() -> None:
+    """Send it nowhere, or Python would try again on its way out, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _add_json(parser: argparse.ArgumentParser) -> None:

@@ -190,6 +190,7 @@ export const KINDS = {
       return it.secret_version && !it.secret.length ? "a version of no secret" : "";
     },
   ),
+  salt: document({ order: digest, secret: digest }),
   shapes: document(
     { rows: list({ count: uint(1, 65_536), price, shape }, 1, 65_536) }, brokenShapes, 60_000,
   ),

@@ -63,11 +63,32 @@ def test_a_reader_that_leaves_early_is_no_failure() -> None:
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
 
 
+def in_a_shell(line: str) -> subprocess.CompletedProcess[str]:
+    """Run the program with its output where a person's shell would put it."""
+    command = ["sh", "-c", f'"$0" -m node.cli.main {line}', sys.executable]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk always full")
+@pytest.mark.parametrize("words", ["explain", "explain --json", "version"])
+def test_a_full_disk_is_a_failure_and_one_sentence(words: str) -> None:
+    done = in_a_shell(f"{words} >/dev/full")
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr == "commons: the output was not written: No space left on device.\n"
+
+
+@pytest.mark.parametrize("words", ["explain", "version"])
+def test_a_closed_output_is_a_failure_and_one_sentence(words: str) -> None:
+    done = in_a_shell(f"{words} >&-")
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr == "commons: there is nowhere to write to: stdout is closed.\n"
+
+
 def test_a_stranger_in_our_place_is_named_at_the_start(tmp_path: Path) -> None:
     """Two public distributions install into our folders, and the installer does not warn."""
     stranger = tmp_path / "protocol"
     stranger.mkdir()
-    (stranger / "__init__.py").write_text("raise ImportError('not numpy again')")
+    (stranger / "__init__.py").write_text("raise ImportError", encoding="utf-8")
     program = f"""
 import sys
 from node.cli.main import main
@@ -173,6 +194,19 @@ def test_a_misspelt_reason_is_answered_with_the_nearest(capsys: pytest.CaptureFi
     printed = capsys.readouterr()
     assert printed.out == ""
     assert f"Did you mean `{A_REASON.value}`?" in printed.err
+
+
+def test_a_reason_in_capitals_is_answered_with_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may have been read off a constant; the code itself is never another."""
+    assert door.main(["explain", A_REASON.name.upper()]) == ExitCode.NOT_FOUND
+    assert f"Did you mean `{A_REASON.value}`?" in capsys.readouterr().err
+
+
+def test_an_empty_reason_is_told_where_the_list_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert door.main(["explain", ""]) == ExitCode.NOT_FOUND
+    assert capsys.readouterr().err == (
+        "commons: no reason was named. `commons explain` lists them all.\n"
+    )
 
 
 def test_a_word_like_no_reason_is_told_where_the_list_is(

@@ -151,7 +151,7 @@ class BooksAdversary(BooksStories):
         for wire, proof in attempts:
             try:
                 outcome = host.books.take(sender, Receipt(wire, proof, ()), self.now)
-            except RemoteProtocolError:
+            except (RemoteProtocolError, Refused):
                 continue
             self.done(host, outcome)
 
@@ -177,7 +177,7 @@ class BooksAdversary(BooksStories):
         for ack in acks:
             try:
                 outcome = host.books.take(key.public, Receipt(cheque.wire, ack, ()), self.now)
-            except RemoteProtocolError:
+            except (RemoteProtocolError, Refused):
                 continue
             self.done(host, outcome)
 
@@ -196,7 +196,7 @@ class BooksAdversary(BooksStories):
         for receipt in receipts:
             try:
                 outcome = host.books.take(sender, receipt, self.now)
-            except RemoteProtocolError:
+            except (RemoteProtocolError, Refused):
                 continue
             self.done(host, outcome)
 
@@ -278,15 +278,33 @@ class BooksAdversary(BooksStories):
 
     def show_refund(self, key: Keypair, host: Host, rise: int, lines: list[RefundLine]) -> None:
         named = sum(line.amount for line in lines)
-        total = max(host.books.account(key.public).held_total + rise, named)
+        account = host.books.account(key.public)
+        held, right = account.held_total, max(0, account.uncharged - account.net)
+        total = max(held + rise, named)
         value = Refund(key.public, host.me, b"inc_____", total, tuple(lines))
         try:
             outcome = host.books.take(
                 key.public, Receipt(seal(key, NETWORK, value).wire, b"", ()), self.now
             )
-        except RemoteProtocolError:
+        except (RemoteProtocolError, Refused):
             return
         self.done(host, outcome)
+        # Work whose pay came back, and was not redeemed yet, was no work for the host.
+        risen = host.books.account(key.public).held_total - held
+        self.loot[host.me] += min(max(0, risen), right)
+
+    @rule(worker=HONEST, amount=st.integers(10, 60), times=st.integers(1, 4))
+    def attacker_refunds_and_redeems(self, worker: int, amount: int, times: int) -> None:
+        """Earn by work that is given back, and redeem what it seemed to earn."""
+        for _ in range(times):
+            hired = len(self.hired)
+            self.attacker_works(worker, amount)
+            for each in self.hired[hired:]:
+                self.refund_wrongly(*each, "right")
+            before = len(self.spoils)
+            self.attacker_orders(worker, 1, amount, False, False, True)
+            for spoil in self.spoils[before:]:
+                self.pay_wrongly(*spoil, "bill")
 
     @precondition(lambda self: self.placed)
     @rule(data=st.data())
@@ -321,6 +339,6 @@ class BooksAdversary(BooksStories):
         for proofs in ((), citations):
             try:
                 outcome = host.books.take(key.public, Receipt(wire, b"", proofs), self.now)
-            except RemoteProtocolError:
+            except (RemoteProtocolError, Refused):
                 continue
             self.done(host, outcome)

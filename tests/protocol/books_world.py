@@ -84,6 +84,7 @@ class BooksWorld(RuleBasedStateMachine):
         self.bought: dict[tuple[bytes, bytes], int] = {}  # (host, order): what it signed for it
         self.hired: list[tuple[Keypair, Host, bytes, int]] = []  # paid work of the adversary
         self.looked_at: set[tuple[bytes, bytes, bytes]] = set()
+        self.stuck: set[tuple[bytes, bytes]] = set()  # withdrawals that wait for the budget
         self.genuine: set[bytes] = set()  # all cheques and refunds that honest nodes signed
         self.totals: dict[tuple[bytes, bytes, str], int] = {}
         self.spoils: list[tuple[Keypair, Host, Sealed[Accept], Sealed[Result] | None]] = []
@@ -225,6 +226,17 @@ class BooksWorld(RuleBasedStateMachine):
             pass
         except RemoteProtocolError as error:
             assert self.forgetful(host) or self.forgetful(self.by_key[sender]), error
+            if isinstance(message, Receipt):
+                self.withdraw(self.by_key[sender], receiver)
+
+    def withdraw(self, host: Host, peer: bytes) -> None:
+        """The peer refused a cheque and what it cites: go back to what it acknowledged."""
+        try:
+            self.done(host, host.books.withdraw(peer, self.now))
+        except Refused:
+            self.stuck.add((host.me, peer))  # until the budget allows it
+        else:
+            self.stuck.discard((host.me, peer))
 
     def forgetful(self, host: Host) -> bool:
         return host.restores > 0

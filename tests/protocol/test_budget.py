@@ -64,7 +64,7 @@ def test_an_unpaid_order_blocks_new_ones() -> None:
     assert refusal(Exposure(net_cu=10, unpaid_orders=1, earned_cu=99), 5) is Reason.UNPAID
 
 
-@pytest.mark.parametrize(("earned", "most"), [(0, 1), (1, 4)])
+@pytest.mark.parametrize(("earned", "most"), [(0, 1), (99, 1), (100, 4)])
 def test_strangers_have_one_open_order_and_known_peers_four(earned: int, most: int) -> None:
     bucket = Bucket(RULES, 0)
     assert admit(Exposure(open_orders=most - 1, earned_cu=earned), STRANGER, bucket, 5)
@@ -95,8 +95,9 @@ def test_strangers_may_use_half_of_the_bucket_and_known_peers_all_of_it() -> Non
     bucket.tokens = 520
     assert admit(Exposure(), STRANGER, bucket, 20) is OrderClass.STRANGER
     assert refusal(Exposure(), 21, tokens=520) is Reason.STRANGERS_EXHAUSTED
-    assert admit(Exposure(earned_cu=2), STRANGER, bucket, 21) is OrderClass.KNOWN
-    assert refusal(Exposure(earned_cu=2), 21, tokens=20) is Reason.BUDGET_EXHAUSTED
+    assert admit(Exposure(earned_cu=100), STRANGER, bucket, 21) is OrderClass.KNOWN
+    assert refusal(Exposure(earned_cu=100), 21, tokens=20) is Reason.BUDGET_EXHAUSTED
+    assert refusal(Exposure(earned_cu=99), 21, tokens=520) is Reason.STRANGERS_EXHAUSTED
 
 
 def test_gifts_go_to_whom_the_owner_says_and_only_when_idle() -> None:

@@ -3,6 +3,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from math import comb
@@ -187,7 +188,7 @@ def test_a_history_of_tiny_shards_does_not_buy_a_giant_fake() -> None:
 
 def test_the_tables_of_the_documentation_are_what_the_rules_give() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert with_block(page) == page, "python -m tests.tables.accepted_fakes writes them"
+    assert with_block(page) == page, ".venv/bin/python -m tests.tables.accepted_fakes writes them"
 
 
 def test_throwing_the_dice_agrees_with_the_table() -> None:
@@ -236,7 +237,10 @@ def case(
     ],
 )
 def test_an_error_far_beyond_the_tolerance_convicts(accusation: Accusation) -> None:
+    """It returns; and only the error does it, so without one nobody is convicted."""
     convict(accusation)
+    with pytest.raises(Refused, match="an error of 0"):
+        convict(replace(accusation, deviations=()))
 
 
 @pytest.mark.parametrize(

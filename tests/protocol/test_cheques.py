@@ -104,7 +104,11 @@ def test_a_total_rises_by_what_is_named_and_nothing_else(ann: Trader, bob: Trade
 
 
 def test_nobody_can_owe_for_nothing(ann: Trader, bob: Trader) -> None:
-    wrong(Reason.NOT_ORDERED, bob.take, ann, cheque_of(ann, bob, 5, Payment(b"x" * 32, 1, 5)))
+    """Without a citation it is refused, with one that proves nothing it is a breach."""
+    cheque = cheque_of(ann, bob, 5, Payment(b"x" * 32, 1, 5))
+    refused(Reason.NOT_ORDERED, bob.take, ann, cheque)
+    other = bob.keep(bob.books.accept(ann.order(bob), NOON)[1])
+    wrong(Reason.NOT_ORDERED, bob.take, ann, Receipt(cheque.statement, b"", (other.wire,)))
 
 
 def test_an_accept_pays_once_however_often_it_is_cited(ann: Trader, bob: Trader) -> None:
@@ -150,7 +154,7 @@ def test_paying_for_a_hold_that_ended_neither_drains_nor_fills_the_budget(
     accept = bob.keep(bob.books.accept(order, NOON)[1])
     bob.keep(bob.books.expire(later(HOLD_S_MAX)))
     cheque = ann.pays(bob, accept)
-    wrong(Reason.NOT_ORDERED, bob.take, ann, bare(cheque))
+    refused(Reason.NOT_ORDERED, bob.take, ann, bare(cheque))
     bob.take(ann, Receipt(cheque.wire, b"", (accept.wire,)))
     assert bob.books.account(ann.me).held_total == 40
     assert bob.books.account(ann.me).exposure().lent_cu == 0

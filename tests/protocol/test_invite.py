@@ -58,6 +58,7 @@ def test_an_invite_is_read_as_it_was_written(invite: Invite) -> None:
     assert parse_invite(format_invite(invite), 0.0) == invite
 
 
+@pytest.mark.slow
 @given(messages(Invite), st.data())
 def test_case_white_space_hyphens_and_lookalikes_do_not_matter(
     invite: Invite, data: st.DataObject
@@ -80,6 +81,7 @@ def test_any_white_space_is_white_space(space: str) -> None:
 # --- what is noticed ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_exchange_of_one_character_is_noticed() -> None:
     for place, was in enumerate(TEXT):
         for other in set(_ALPHABET) - {was, was.lower()}:

@@ -24,6 +24,7 @@ def join(mesh: Mesh, number: int) -> View:
     return mesh.join(f"node {number}", *boots, addresses=(address,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_sixty_nodes_that_join_through_two_all_know_each_other_within_a_minute(seed: int) -> None:
     mesh = grown(60, seed)
@@ -42,6 +43,7 @@ def test_two_hundred_and_fifty_nodes_all_know_each_other_within_three_minutes() 
     assert mesh.components() == 1
 
 
+@pytest.mark.slow
 def test_a_quiet_mesh_is_nearly_silent() -> None:
     mesh = grown(30, on_the_wire=True)
     mesh.run(240)
@@ -51,6 +53,7 @@ def test_a_quiet_mesh_is_nearly_silent() -> None:
     assert (mesh.bytes_sent - before) / 30 / 120 < 300
 
 
+@pytest.mark.slow
 def test_a_mesh_that_loses_a_third_of_its_nodes_at_once_grows_together_again() -> None:
     mesh = grown(50)
     mesh.run(90)
@@ -115,6 +118,7 @@ def floods() -> Iterator[ParameterSet]:
     yield pytest.param(24, 4, 600, 3600, marks=soak, id="an hour, few ranges")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("nodes", "ranges", "quiet_s", "attack_s"), [*floods()])
 def test_twenty_hostile_adverts_for_each_honest_one_leave_half_of_the_view_honest(
     nodes: int, ranges: int, quiet_s: int, attack_s: int

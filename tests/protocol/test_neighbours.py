@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -304,6 +305,7 @@ def test_memories_stay_bounded_and_the_first_proven_stay_in_them() -> None:
     assert view.memory.seniority(key_of("first")) == 0
 
 
+@pytest.mark.slow
 def test_a_memory_full_of_living_nodes_takes_no_more() -> None:
     view, directory = a_view()
     for number in range(KEYS_REMEMBERED_MAX + 5):

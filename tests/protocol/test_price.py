@@ -102,6 +102,7 @@ def test_names_and_order_of_nodes_and_symbols_do_not_matter(
     assert priced(moved, at_new_places) == priced(facts_of(listed), at)
 
 
+@pytest.mark.slow
 @given(nodes, nodes)
 def test_price_facts_survive_the_way_through_rows(
     whole: list[tuple[Polynomial, Polynomial]], stage: list[tuple[Polynomial, Polynomial]]

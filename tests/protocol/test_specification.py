@@ -16,7 +16,7 @@ from protocol.sealed import unseal
 from protocol.tensors import ElementType, Tensor, encode_tensor, item_digest, parse_tensor
 from tests.tree import ROOT
 
-SPECIFICATION = (ROOT / "docs" / "design" / "protocol.md").read_text()
+SPECIFICATION = (ROOT / "docs" / "design" / "protocol.md").read_text(encoding="utf-8")
 NETWORK = network_id("town library", bytes(range(16)))
 ANN, BOB = Keypair(bytes([1]) * 32), Keypair(bytes([2]) * 32)
 TENSOR = Tensor(ElementType.FLOAT, (2,), struct.pack("<2f", 1.0, -2.5))

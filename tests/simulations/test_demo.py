@@ -38,6 +38,6 @@ def test_the_balances_of_all_nodes_sum_to_zero(output: str) -> None:
 @pytest.mark.slow
 def test_the_readme_shows_what_the_demo_prints(output: str) -> None:
     """To the letter: `make demo` after a change of the story, and paste it there."""
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = readme.split("<!-- demo:begin -->")[1].split("<!-- demo:end -->")[0]
     assert shown.strip().removeprefix("```text").removesuffix("```").strip() == output.strip()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The tables of docs/design/checks.md, computed from the rules themselves and not by trying.
 
-Run `python -m tests.tables.accepted_fakes` to write them anew.
+Run `.venv/bin/python -m tests.tables.accepted_fakes` to write them anew.
 
 While a worker is not caught its history is known, so the expectation of what it gets away
 with is a plain sum: the probability to be uncaught after each shard, times what was faked.

@@ -17,7 +17,7 @@ DEBIAN = "apt-get install gcc libc6-dev libgmp-dev python3-dev"
 def fake_compiler(folder: Path, lacking: str) -> str:
     """A compiler that finds every header but one."""
     path = folder / "cc"
-    path.write_text(f"#!/bin/sh\n! grep -q '{lacking}'\n")
+    path.write_text(f"#!/bin/sh\n! grep -q '{lacking}'\n", encoding="utf-8")
     path.chmod(0o755)
     return str(path)
 

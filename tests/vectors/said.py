@@ -17,7 +17,7 @@ from protocol.ports import Dimension, Port
 from protocol.price import Cost, Term
 from protocol.query import Answer, Query
 from protocol.sealed import Sealed, Statement, StatementT, seal
-from protocol.shapes import Shapes, ShapeTable, session_shapes_of, shapes_of
+from protocol.shapes import Salt, Shapes, ShapeTable, session_shapes_of, shapes_of
 from protocol.statements import (
     Accept,
     Cancel,
@@ -286,6 +286,7 @@ STATEMENTS: dict[str, Statement] = {
 DOCUMENTS: dict[str, Message] = {
     "invite": OPEN_INVITE,
     "invite_with_a_secret": SECRET_INVITE,
+    "salt": Salt(sealed(ORDER).id, digest("salt")),
     "shapes": SHAPES,
     "shapes_of_a_session": CALLS,
     "shapes_of_items_without_inputs": Shapes(shapes_of([(1, ())]).rows),
