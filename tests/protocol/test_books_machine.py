@@ -111,6 +111,7 @@ MUTATIONS: dict[str, tuple[ModuleType, str, str]] = {
         "self.uncharged = min(self.uncharged, self.net)",
         "pass",
     ),
+    "signatures are checked": (keys, "_load(public).verify(signature, data)", "_load(public)"),
 }
 
 
