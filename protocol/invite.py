@@ -26,7 +26,7 @@ from protocol.canon import (
 )
 from protocol.errors import RemoteProtocolError
 from protocol.hello import network_id
-from protocol.limits import ADDRESSES_MAX, INVITE_CHARACTERS_MAX, NAME_BYTES_MAX
+from protocol.limits import ADDRESSES_MAX, NAME_BYTES_MAX, PASTED_CHARACTERS_MAX
 from protocol.reasons import Reason
 
 SCHEME = "commons://"
@@ -67,7 +67,7 @@ def format_invite(invite: Invite) -> str:
 
 def parse_invite(text: str, now_s: float) -> Invite:
     """Read an invite as a person pasted it; RemoteProtocolError says what is wrong with it."""
-    if len(text) > 2 * INVITE_CHARACTERS_MAX:
+    if len(text) > PASTED_CHARACTERS_MAX:
         raise RemoteProtocolError(Reason.TOO_LARGE, f"an invite of {len(text)} characters")
     # Only ASCII capitals: the lower case of some other letters is ASCII too.
     compact = "".join(text.split()).translate(_SMALL)

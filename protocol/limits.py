@@ -321,3 +321,6 @@ STRANGER_QUERY_BURST = 32
 
 #: An invite is copied by people: eight addresses and a secret stay under one screen.
 INVITE_CHARACTERS_MAX = 4096
+
+#: A pasted invite may be wrapped and indented; twice its length is looked at, no more.
+PASTED_CHARACTERS_MAX = 8192
