@@ -15,7 +15,7 @@ from protocol.statements import Accept, Order, Result
 from tests.benchmarks.figures import Figure, ratio
 from tests.protocol.trade import NETWORK, NOON, Trader, bare
 
-ROUNDS = 60
+ROUNDS = 300
 
 
 def whole_order() -> tuple[Trader, Trader, list[Sealed[Any]]]:
