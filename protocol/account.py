@@ -114,6 +114,20 @@ class Account:
             self.held_total - self.signed_total + sum(claim.held for claim in self.claims.values())
         )
 
+    @property
+    def lent(self) -> int:
+        """The credit that is out with the peer: what tokens were taken for."""
+        return max(0, self.net - self.uncharged)
+
+    def settled_due(self, order: bytes) -> int:
+        """How much the peer has paid for an order."""
+        return self.settled[order].due if order in self.settled else 0
+
+    def owed(self, order: bytes) -> int:
+        """How much was billed for a claimed order and is not paid."""
+        billed = self.claims[order].billed
+        return max(0, (billed.due if billed else 0) - self.settled_due(order))
+
     def exposure(self) -> Exposure:
         """Sum the account up for admission."""
         states = [claim.state for claim in self.claims.values()]
@@ -192,15 +206,15 @@ class Account:
         if event.due:
             claim.points[event.through] = event.due
         if claim.window_price or event.last:  # what was held and not used is free again
-            claim.held = max(0, event.due - self.settled.get(event.order, Paid(0, 0)).due)
+            claim.held = max(0, event.due - self.settled_due(event.order))
         if event.last:
             claim.state = ClaimState.BILLED
 
     def _end(self, claim: Claim, event: Ended) -> None:
         # Who pays for work that is never done owes it, but nothing was lent: or a budget could be
         # drained by paying for holds and letting them end.
-        settled = self.settled.get(event.order, Paid(0, 0)).due
-        self.uncharged += max(0, settled - (claim.billed.due if claim.billed else 0))
+        billed = claim.billed.due if claim.billed else 0
+        self.uncharged += max(0, self.settled_due(event.order) - billed)
         claim.state = ClaimState.ENDED
         claim.held = event.kept
 

@@ -204,9 +204,8 @@ class Books(Lending):
         if not account.lines:
             return Outcome()
         self.bucket.refill(now.mono_s)
-        lent = account.exposure().lent_cu
         after = account.net - account.uncharged + account.signed_total - account.acked_total
-        if max(0, after) - lent > self.bucket.tokens:
+        if max(0, after) - account.lent > self.bucket.tokens:
             raise Refused(Reason.BUDGET_EXHAUSTED, "taking back a cheque lends again")
         return self._commit([ev.Withdrew(now, peer)])
 

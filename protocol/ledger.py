@@ -64,9 +64,9 @@ class Ledger:
         self.bucket.refill(event.at.mono_s)
         if isinstance(event, PeerEvent):
             account = self.accounts.setdefault(event.peer, Account(event.peer))
-            lent = account.exposure().lent_cu
+            lent = account.lent
             account.apply(event)
-            self.bucket.move(lent, account.exposure().lent_cu)
+            self.bucket.move(lent, account.lent)
             if account.claims:
                 self.claimants[event.peer] = None
             else:

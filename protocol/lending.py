@@ -118,7 +118,7 @@ class Lending(Ledger):
             raise LocalProtocolError("only a running session has a next window")
         if not claim.window_price:  # a gift
             return Outcome()
-        owed = self._owed(peer, order)
+        owed = self.account(peer).owed(order)
         if claim.held > owed:
             raise LocalProtocolError("the window before is not billed yet")
         if owed > claim.window_price:
@@ -133,10 +133,10 @@ class Lending(Ledger):
     def bill(self, result: Result, now: Instant) -> Outcome:
         """Sign a result. It must stay within what is held, and its points must rise."""
         peer, order = result.requester, result.order
-        claim = self.account(peer).claims.get(order)
+        account = self.account(peer)
+        claim = account.claims.get(order)
         if claim is None or claim.state is not ClaimState.BEGUN:
             raise LocalProtocolError("a result needs an order that has begun")
-        settled = self.account(peer).settled.get(order)
         before = claim.billed or Progress(order, 0, 0)
         if result.first != before.through or result.due < before.due:
             raise LocalProtocolError("results follow each other without a gap")
@@ -145,7 +145,7 @@ class Lending(Ledger):
         whole = result.through == claim.items
         if claim.items and claim.price and whole is not (result.due == claim.price):
             raise LocalProtocolError("all items, and only all of them, cost the order's price")
-        if result.due - (settled.due if settled else 0) > claim.held:
+        if result.due - account.settled_due(order) > claim.held:
             raise LocalProtocolError(f"due {result.due} CU is more than was held")
         sealed = self._seal(result)
         return self._commit(
@@ -176,10 +176,11 @@ class Lending(Ledger):
         """
         events: list[Event] = []
         for peer in self.claimants:
-            for order, claim in self.accounts[peer].claims.items():
+            account = self.accounts[peer]
+            for order, claim in account.claims.items():
                 if claim.until_s > now.mono_s:
                     continue
-                owed = self._owed(peer, order)
+                owed = account.owed(order)
                 if claim.state is ClaimState.HELD or (claim.state is ClaimState.BEGUN and not owed):
                     events.append(ev.Ended(now, peer, order, 0))
                 elif claim.state in (ClaimState.BEGUN, ClaimState.BILLED):
@@ -187,12 +188,6 @@ class Lending(Ledger):
                 elif claim.until_s + SETTLED_KEEP_S <= now.mono_s:
                     events.append(ev.WroteOff(now, peer, order))
         return self._commit(events)
-
-    def _owed(self, peer: bytes, order: bytes) -> int:
-        """What was billed for an order and is not paid."""
-        account = self.account(peer)
-        billed, settled = account.claims[order].billed, account.settled.get(order)
-        return max(0, (billed.due if billed else 0) - (settled.due if settled else 0))
 
     def _claim_state(self, peer: bytes, order: bytes) -> ClaimState | None:
         claim = self.account(peer).claims.get(order)
