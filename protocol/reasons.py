@@ -152,6 +152,11 @@ class Reason(StrEnum):
         "The worker's precheck found something in the model that it does not run.",
         "See the detail; run the model locally or on trusted nodes.",
     )
+    NOT_CONTAINED = (
+        "not_contained",
+        "The machine lacks a layer of the sandbox that the work of strangers needs.",
+        "Run it on a node that trusts you; on that machine, update the kernel or the system.",
+    )
     NOT_PRICEABLE = (
         "not_priceable",
         "The price of this model or shape cannot be known before the work is done.",

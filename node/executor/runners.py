@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: MIT
+"""Runners as the seam describes them, over a link to a process. Who gets one is in `pool`.
+
+Inputs are held against the interface before anything is sent, outputs before anybody sees
+them, and what a caller keeps is a copy that the runner cannot reach any more.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import count
+
+import trio
+
+from node.executor.executor import Call, Item, Model, Outputs, Session
+from node.executor.link import COPY_BYTES, Answer, Link, copy
+from node.executor.wire import INLINE_BYTES_MAX, Op, Placed, header_of
+from protocol.errors import Refused, RemoteProtocolError
+from protocol.interface import Dims, Interface, PortShape
+from protocol.reasons import Reason
+from protocol.tensors import ElementType, Tensor, TensorHeader
+
+
+class LinkedRunner:
+    """A :class:`~node.executor.executor.Runner` whose model is loaded in another process."""
+
+    def __init__(self, link: Link, model: Model, slots: trio.Semaphore) -> None:
+        """`slots` bounds how many calls of all runners compute at the same time."""
+        self.link = link
+        self._model = model
+        self._slots = slots
+        self._sessions = count(1)
+        self.open_sessions = 0
+
+    async def run(
+        self, inputs: Sequence[Tensor], *, deadline_s: float, look: bool = False
+    ) -> Outputs:
+        """Run one call on tensors that are there, and own what comes out."""
+        expected = self._expected([each.header for each in inputs])
+        async with self.link.turn(), self._slots:
+            answer = await self.link.call(
+                Op.RUN, inputs, expected=_big(expected), look=look, deadline_s=deadline_s
+            )
+            return await _owned(answer, expected)
+
+    @asynccontextmanager
+    async def call(self, headers: Sequence[TensorHeader]) -> AsyncIterator[Call]:
+        """Hold the runner for one call whose inputs are written where it reads them."""
+        expected = self._expected(headers)
+        async with self.link.turn(), self._slots:
+            placed, views = await self.link.place(headers)
+            yield _PlacedCall(self.link, placed, tuple(views), expected)
+
+    async def open(self, state: Sequence[Tensor]) -> Session:
+        """Begin a session from a state."""
+        interface = self._model.interface
+        if interface is None or not interface.states:
+            raise Refused(Reason.INPUT_DEVIATES, "this model keeps no state between calls")
+        ports = [interface.inputs[pair[0]] for pair in interface.states]
+        _check_forms(ports, [each.header for each in state])
+        session = next(self._sessions)
+        async with self.link.turn():
+            await self.link.call(Op.OPEN, state, session=session)
+        self.open_sessions += 1
+        return LinkedSession(self, interface, session, [each.dims for each in state], self._slots)
+
+    def _expected(self, headers: Sequence[TensorHeader]) -> list[TensorHeader] | None:
+        """Say what must come out; None when it is known only afterwards."""
+        interface = self._model.interface
+        if interface is None:
+            _check_forms(self.link.inputs, headers)
+            return None
+        items = [port for port in interface.inputs if not port.optional]
+        _check_forms(items, headers)
+        values = interface.bind([each.dims for each in headers], self._model.adapter_dims())
+        return _forms(interface.outputs, values)
+
+
+class _PlacedCall:
+    """One call in the hands of the one who holds the runner."""
+
+    def __init__(
+        self,
+        link: Link,
+        placed: list[Placed],
+        inputs: tuple[memoryview, ...],
+        expected: list[TensorHeader] | None,
+    ) -> None:
+        self.inputs = inputs
+        self._link = link
+        self._placed = placed
+        self._expected = expected
+
+    async def run(self, *, deadline_s: float, look: bool = False) -> Outputs:
+        """Run on what was written; what comes out is lent, and can still be changed."""
+        answer = await self._link.call(
+            Op.RUN, self._placed, expected=_big(self._expected), look=look, deadline_s=deadline_s
+        )
+        _check_outputs(answer, self._expected)
+        return Outputs(answer.tensors, answer.finite, answer.busy_s)
+
+
+class LinkedSession:
+    """A :class:`~node.executor.executor.Session` whose state is in another process."""
+
+    def __init__(
+        self,
+        runner: LinkedRunner,
+        interface: Interface,
+        number: int,
+        state_dims: list[Dims],
+        slots: trio.Semaphore,
+    ) -> None:
+        """Only the forms of the state are known here; they grow as the model says."""
+        self._runner = runner
+        self._interface = interface
+        self._number = number
+        self._state_dims = state_dims
+        self._slots = slots
+        self._open = True
+        self._stays_in = [pair[0] for pair in interface.states]
+        self._stays_out = [pair[1] for pair in interface.states]
+
+    async def step(
+        self, inputs: Sequence[Tensor], *, deadline_s: float, look: bool = False
+    ) -> Outputs:
+        """Run one call on the state, which is then the next one's."""
+        self._check_open()
+        link = self._runner.link
+        async with link.turn(), self._slots:
+            outputs, state_dims = self._bind(inputs)
+            answer = await link.call(
+                Op.STEP,
+                inputs,
+                expected=_big(outputs),
+                session=self._number,
+                look=look,
+                deadline_s=deadline_s,
+            )
+            got = await _owned(answer, outputs)
+            self._state_dims = state_dims
+            return got
+
+    async def read_state(self) -> Item:
+        """Give the state, in the order of the interface's pairs."""
+        self._check_open()
+        link = self._runner.link
+        async with link.turn():
+            answer = await link.call(Op.READ, (), session=self._number)
+            ports = [self._interface.inputs[at] for at in self._stays_in]
+            expected = [
+                _form(port, dims) for port, dims in zip(ports, self._state_dims, strict=True)
+            ]
+            return (await _owned(answer, expected)).tensors
+
+    async def close(self) -> None:
+        """Forget the state. Closing twice is fine, and so is closing after the runner ended."""
+        if not self._open:
+            return
+        self._open = False
+        self._runner.open_sessions -= 1
+        link = self._runner.link
+        if not link.gone:
+            with trio.CancelScope(shield=True):
+                await link.forget(self._number)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise Refused(Reason.IDLE, "the session is closed")
+
+    def _bind(self, inputs: Sequence[Tensor]) -> tuple[list[TensorHeader], list[Dims]]:
+        """Say what must come out, and which form the state will have then."""
+        interface = self._interface
+        given = iter(inputs)
+        state = dict(zip(self._stays_in, self._state_dims, strict=True))
+        ports = [port for at, port in enumerate(interface.inputs) if at not in state]
+        _check_forms([port for port in ports if not port.optional], [e.header for e in inputs])
+        shape = [
+            state[at] if at in state else next(given).dims
+            for at, port in enumerate(interface.inputs)
+            if not port.optional
+        ]
+        values = interface.bind(shape, self._runner._model.adapter_dims())  # noqa: SLF001 - its own
+        forms = _forms(interface.outputs, values) or []
+        outputs = [form for at, form in enumerate(forms) if at not in self._stays_out]
+        return outputs, [forms[at].dims for at in self._stays_out]
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def _check_forms(
+    ports: Sequence[PortShape] | Sequence[object], given: Sequence[TensorHeader]
+) -> None:
+    """Refuse inputs of another number or type; their dimensions are the interface's business."""
+    if len(ports) != len(given):
+        detail = f"{len(given)} tensors, expected {len(ports)}"
+        raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+    for port, header in zip(ports, given, strict=True):
+        element: ElementType = port.element  # type: ignore[attr-defined]  # both kinds have it
+        if element is not header.element:
+            name: str = port.name  # type: ignore[attr-defined]  # both kinds have it
+            detail = f"{name} is {header.element.name}, expected {element.name}"
+            raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+
+
+def _forms(ports: Sequence[PortShape], values: Dims) -> list[TensorHeader]:
+    return [_form(port, port.at(values)) for port in ports]
+
+
+def _form(port: PortShape, dims: Dims) -> TensorHeader:
+    """Give the header of a port at some dimensions; the size of strings is not known."""
+    elements = 1
+    for dim in dims:
+        elements *= dim
+    size_bytes = (
+        -1 if port.element is ElementType.STRING else (elements * port.element.bits + 7) // 8
+    )
+    return header_of(port.element, dims, size_bytes)
+
+
+def _big(expected: list[TensorHeader] | None) -> list[TensorHeader] | None:
+    """Tell the runner where to write only when that spares copies, and every size is known."""
+    if expected is None or any(each.size_bytes < 0 for each in expected):
+        return None
+    if broken := next(filter(None, (each.broken_rule() for each in expected)), ""):
+        raise Refused(Reason.OVER_MEMORY, f"an output: {broken}")
+    return expected if sum(each.size_bytes for each in expected) > INLINE_BYTES_MAX else None
+
+
+def _check_outputs(answer: Answer, expected: list[TensorHeader] | None) -> None:
+    """Hold outputs against the interface: ONNX Runtime does not, and a runner may lie."""
+    if expected is None:
+        return
+    got = [(each.element, each.dims) for each in answer.tensors]
+    wanted = [(each.element, each.dims) for each in expected]
+    if got != wanted:
+        raise Refused(Reason.WRONG_FORM, f"outputs {got[:4]}, expected {wanted[:4]}")
+
+
+async def _owned(answer: Answer, expected: list[TensorHeader] | None) -> Outputs:
+    """Copy what is lent, look at the copy, and hand it out."""
+    _check_outputs(answer, expected)
+    tensors = []
+    for each in answer.tensors:
+        data = each.data
+        if len(data) > COPY_BYTES:
+            own = memoryview(bytearray(len(data)))
+            await copy(memoryview(data), own)
+            data = own.toreadonly()
+        else:
+            data = bytes(data)
+        tensor = Tensor(each.element, each.dims, data)
+        if broken := tensor.broken_rule():
+            raise Refused(Reason.WRONG_FORM, f"an output: {broken}")
+        tensors.append(tensor)
+    return Outputs(tuple(tensors), answer.finite, answer.busy_s)

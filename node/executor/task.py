@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What the daemon wants of a runner, as it travels through the zygote. Both sides import this."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from node.executor.executor import CPU
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The model to load, and the rooms and rights that go with it.
+
+    Without `inputs` and `outputs` the order of the graph's own ports counts. A task that is not
+    `forked` begins in a new program, unconfined: for providers that need their driver's files.
+    """
+
+    folder: str
+    memory_bytes: int
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    states: tuple[tuple[int, int], ...] = ()
+    adapter: tuple[str, ...] = ()
+    provider: str = CPU
+    threads: int = 1
+    optimise: str = "ORT_ENABLE_ALL"
+    entries: tuple[tuple[str, str], ...] = ()
+    forked: bool = True
+
+    def document(self) -> str:
+        """Write it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def parse(cls, document: str | bytes) -> "Task":
+        """Read it back; the daemon wrote it, so nothing is checked twice."""
+        read = json.loads(document)
+        for name in ("inputs", "outputs", "adapter"):
+            read[name] = tuple(read[name])
+        for name in ("states", "entries"):
+            read[name] = tuple(map(tuple, read[name]))
+        return cls(**read)

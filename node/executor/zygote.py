@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""The daemon's side of the zygote: starts it, asks it for runners, hears how they ended.
+
+A zygote that died takes its runners with it; the next wish starts another one.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+
+from node.executor.environment import DEBUG, child_environment
+from node.executor.executor import Layer
+from protocol.errors import Refused
+from protocol.reasons import Reason
+
+MODULE = "node.executor.child.zygote"
+PACKET_BYTES_MAX = 1 << 16
+START_S = 30.0
+FORK_S = 10.0
+
+
+@dataclass(eq=False)
+class Child:
+    """A process that the zygote has forked. Whoever holds it ends it."""
+
+    pid: int
+    pidfd: int
+    ended: trio.Event = field(default_factory=trio.Event)
+    status: int | None = None
+
+    def kill(self) -> None:
+        """End it at once. A pidfd cannot hit another process that got the same number."""
+        if self.pidfd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+
+    async def wait(self) -> None:
+        """Wait until it is gone. How it went may be known a moment later, or never."""
+        if self.pidfd >= 0:
+            await trio.lowlevel.wait_readable(self.pidfd)
+
+    def close(self) -> None:
+        """Give back the descriptor."""
+        if self.pidfd >= 0:
+            trio.lowlevel.notify_closing(self.pidfd)
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    @property
+    def how_it_ended(self) -> str:
+        """Say it in words, for a person."""
+        if self.status is None:
+            return "it was lost together with the zygote"
+        if os.WIFSIGNALED(self.status):
+            number = os.WTERMSIG(self.status)
+            return f"it was ended by {signal.Signals(number).name}"
+        return f"it left with status {os.waitstatus_to_exitcode(self.status)}"
+
+
+class Zygote:
+    """Runs inside :meth:`serve`; started by the first wish, and again after it died."""
+
+    def __init__(self, *, nice: int = 10, module: str = MODULE) -> None:
+        """`module` is the program; tests give one that was taken over."""
+        self._nice = nice
+        self._module = module
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: trio.socket.SocketType | None = None
+        self._children: dict[int, Child] = {}
+        self._lock = trio.Lock()
+        self._answers: trio.MemorySendChannel[tuple[dict[str, Any], list[int]]] | None = None
+        self._heard: trio.MemoryReceiveChannel[tuple[dict[str, Any], list[int]]] | None = None
+        self._nursery: trio.Nursery | None = None
+        self.layers: tuple[Layer, ...] = ()
+        self.started_count = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process, while it lives."""
+        return self._process.pid if self._process else None
+
+    async def serve(self, task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
+        """Hold the zygote until cancelled; then it is gone, and so is every runner."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.end()
+            self._nursery = None
+
+    async def ready(self) -> None:
+        """Start it, unless it runs."""
+        async with self._lock:
+            await self._start()
+
+    async def fork(self, task: str, link: socket.socket) -> Child:
+        """Get a runner that speaks on the other end of `link`."""
+        async with self._lock:
+            await self._start()
+            assert self._control
+            assert self._heard
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + FORK_S):
+                try:
+                    await _send_fds(self._control, task.encode(), [link.fileno()])
+                    words, fds = await self._heard.receive()
+                except (OSError, trio.EndOfChannel) as error:
+                    raise _lost(f"the zygote ended: {error}") from None
+                if "started" in words:
+                    child = Child(int(words["started"]), fds[0])
+                    self._children[child.pid] = child
+                    return child
+                raise Refused(Reason.BUSY, f"no runner can be started: {words.get('failed')}")
+            await self.end()
+            raise _lost(f"the zygote did not answer for {FORK_S:g} s")
+
+    async def end(self) -> None:
+        """Kill it and reap it. Its runners die with it."""
+        process, self._process = self._process, None
+        if self._control:
+            self._control.close()
+            self._control = None
+        if process:
+            process.kill()
+            pidfd = os.pidfd_open(process.pid)
+            try:
+                await trio.lowlevel.wait_readable(pidfd)
+            finally:
+                os.close(pidfd)
+            process.wait()
+        children, self._children = self._children, {}
+        for child in children.values():
+            child.kill()
+            child.ended.set()
+
+    async def _start(self) -> None:
+        if self._process and self._control:
+            return
+        assert self._nursery, "the zygote is used outside of serve()"
+        await self.end()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - ours; a thread's child would die with it
+                [sys.executable, "-m", self._module, str(theirs.fileno()), str(self._nice)],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=None if DEBUG in os.environ else subprocess.DEVNULL,
+                env=child_environment(),
+            )
+        ours.setblocking(False)
+        self._control = trio.socket.from_stdlib_socket(ours)
+        self.started_count += 1
+        with trio.move_on_after(START_S):
+            try:
+                words, _ = await _receive_fds(self._control)
+            except OSError as error:
+                words = {"failed": str(error)}
+            if "ready" in words:
+                self.layers = tuple(Layer(*row) for row in words["layers"])
+                self._answers, self._heard = trio.open_memory_channel(4)
+                self._nursery.start_soon(self._hear, self._control, self._answers)
+                return
+        await self.end()
+        raise Refused(Reason.RUN_FAILED, f"the zygote did not start: {words or 'no answer'}")
+
+    async def _hear(
+        self,
+        control: trio.socket.SocketType,
+        answers: trio.MemorySendChannel[tuple[dict[str, Any], list[int]]],
+    ) -> None:
+        """Read its words until it ends; then all of its runners have ended too."""
+        async with answers:
+            try:
+                while True:
+                    words, fds = await _receive_fds(control)
+                    if not words:
+                        break
+                    if "ended" in words:
+                        self._bury(int(words["ended"]), int(words["status"]))
+                    else:
+                        await answers.send((words, fds))
+            except (OSError, trio.ClosedResourceError):
+                pass
+        if control is self._control:
+            await self.end()
+
+    def _bury(self, pid: int, status: int) -> None:
+        if child := self._children.pop(pid, None):
+            child.status = status
+            child.ended.set()
+
+
+async def _receive_fds(control: trio.socket.SocketType) -> tuple[dict[str, Any], list[int]]:
+    """Read one packet; no words when the other side has left."""
+    space = socket.CMSG_SPACE(4)
+    data, ancillary, _, _ = await control.recvmsg(PACKET_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+    fds = [
+        int.from_bytes(content[:4], sys.byteorder)
+        for level, kind, content in ancillary
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+    ]
+    return (json.loads(data) if data else {}), fds
+
+
+async def _send_fds(control: trio.socket.SocketType, data: bytes, fds: list[int]) -> None:
+    rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
+    await control.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def _lost(detail: str) -> Refused:
+    return Refused(Reason.BUSY, detail)
