@@ -65,7 +65,7 @@ class _Entry:
 
 
 class Pool:
-    """An :class:`~node.executor.executor.Executor` on this machine. Works inside :meth:`serve`."""
+    """An :class:`~node.executor.executor.Executor` on this machine. Works inside :meth:`open`."""
 
     def __init__(self, limits: PoolLimits, zygote: Zygote | None = None) -> None:
         """Start nothing yet: the first lease starts the zygote."""
@@ -77,17 +77,19 @@ class Pool:
         self._idle = trio.Event()
         self._nursery: trio.Nursery | None = None
 
-    async def serve(self, task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold zygote and runners until cancelled; nothing of them is left then."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                await nursery.start(self._zygote.serve)
-                nursery.start_soon(self._let_cold_ones_go)
-                task_status.started()
-        finally:
-            with trio.CancelScope(shield=True):
-                await self._end_all("the node stops", Reason.SHUTTING_DOWN)
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Work inside this block; after it nothing is left of zygote and runners."""
+        async with self._zygote.held(), trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._let_cold_ones_go)
+            try:
+                yield
+            finally:
+                self._paused = True
+                with trio.CancelScope(shield=True):
+                    await self._end_all("the node stops", Reason.SHUTTING_DOWN)
+                nursery.cancel_scope.cancel()
 
     @asynccontextmanager
     async def lease(self, model: Model, group: Group) -> AsyncIterator[Runner]:

@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,7 +67,7 @@ class Child:
 
 
 class Zygote:
-    """Runs inside :meth:`serve`; started by the first wish, and again after it died."""
+    """Runs inside :meth:`held`; started by the first wish, and again after it died."""
 
     def __init__(self, *, nice: int = 10, module: str = MODULE) -> None:
         """`module` is the program; tests give one that was taken over."""
@@ -87,17 +88,18 @@ class Zygote:
         """The process, while it lives."""
         return self._process.pid if self._process else None
 
-    async def serve(self, task_status: trio.TaskStatus = trio.TASK_STATUS_IGNORED) -> None:
-        """Hold the zygote until cancelled; then it is gone, and so is every runner."""
-        try:
-            async with trio.open_nursery() as nursery:
-                self._nursery = nursery
-                task_status.started()
-                await trio.sleep_forever()
-        finally:
-            with trio.CancelScope(shield=True):
-                await self.end()
-            self._nursery = None
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Allow it to run inside this block; after it the zygote is gone, with every runner."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                yield
+            finally:
+                self._nursery = None
+                with trio.CancelScope(shield=True):
+                    await self.end()
+                nursery.cancel_scope.cancel()
 
     async def ready(self) -> None:
         """Start it, unless it runs."""
@@ -146,7 +148,7 @@ class Zygote:
     async def _start(self) -> None:
         if self._process and self._control:
             return
-        assert self._nursery, "the zygote is used outside of serve()"
+        assert self._nursery, "the zygote is used outside of held()"
         await self.end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
