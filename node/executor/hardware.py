@@ -28,6 +28,9 @@ GPU_TOOL = "nvidia-smi"
 PROBE_S = 10.0
 ANSWER_BYTES_MAX = 1 << 16
 
+#: The probe reads whole matrices.
+MATRIX_MIB = 16
+
 # More than the caches hold, or their speed is measured; less than disturbs the machine.
 WEIGHTS_MIB_MIN, WEIGHTS_MIB_MAX = 64, 256
 _TIMES_THE_CACHE = 4
@@ -163,11 +166,10 @@ async def probe(
     `module` is the program; tests give broken ones.
     """
     machine = look(folder)
-    key = key_of(machine)
-    known = None if refresh else recall(folder, key)
+    known = None if refresh else _known(folder, machine)
     if known is None:
         known = await _measure(machine, clock, deadline_s, module)
-        remember(folder, key, known)
+        remember(folder, key_of(machine), known)
     return Hardware(machine, known)
 
 
@@ -181,13 +183,19 @@ def probe_here(
 ) -> Hardware:
     """Do the same where no trio runs, as in a command; trio is imported only to measure."""
     machine = look(folder)
-    known = None if refresh else recall(folder, key_of(machine))
+    known = None if refresh else _known(folder, machine)
     if known is not None:
         return Hardware(machine, known)
     import trio  # noqa: PLC0415 - a command that only recalls should not wait for it
 
     ask = partial(probe, refresh=refresh, deadline_s=deadline_s, module=module)
     return trio.run(ask, folder, clock)
+
+
+def _known(folder: Path, machine: Machine) -> Measured | None:
+    """Recall the figures, but not those from a time when memory was too short to measure well."""
+    known = recall(folder, key_of(machine))
+    return known if known and known.weights_mib >= weights_mib(machine) else None
 
 
 async def _measure(machine: Machine, clock: Clock, deadline_s: float, module: str) -> Measured:
@@ -216,7 +224,8 @@ def weights_mib(machine: Machine) -> int:
     """Choose how much is read to measure the memory, on this machine as it is now."""
     wanted = _TIMES_THE_CACHE * machine.cache_kib // 1024
     bounded = min(max(wanted, WEIGHTS_MIB_MIN), WEIGHTS_MIB_MAX)
-    return min(bounded, machine.memory_available_mib // _SHARE_OF_MEMORY)
+    affordable = min(bounded, machine.memory_available_mib // _SHARE_OF_MEMORY)
+    return max(affordable // MATRIX_MIB, 1) * MATRIX_MIB
 
 
 def _cut(text: str) -> str:

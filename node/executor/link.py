@@ -111,10 +111,13 @@ class Link:
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
         """Hold the runner for one call; in the order in which callers came."""
-        async with self._turns:
+        await acquire(self._turns)
+        try:
             if self.gone:
                 raise Refused(self._reason, f"the runner is gone: {self.gone}")
             yield
+        finally:
+            self._turns.release()
 
     async def ready(self, load_s: float) -> None:
         """Wait until the model is loaded, or raise `model_refused` with what was against it."""
@@ -206,7 +209,7 @@ class Link:
         self._ended.set()
         self.child.close()
         if self._socket.fileno() >= 0:
-            trio.lowlevel.notify_closing(self._socket)
+            trio.lowlevel.notify_closing(self._socket.fileno())
             self._socket.close()
         self._in.close()
         self._out.close()
@@ -271,7 +274,7 @@ class Link:
                 view = view[self._socket.sendmsg([view], rights) :]
                 rights = ()
             except BlockingIOError:
-                await trio.lowlevel.wait_writable(self._socket)
+                await trio.lowlevel.wait_writable(self._socket.fileno())
 
     # --- receiving ----------------------------------------------------------------------------
 
@@ -319,7 +322,7 @@ class Link:
             try:
                 got = self._socket.recv_into(self._buffer)
             except BlockingIOError:
-                await trio.lowlevel.wait_readable(self._socket)
+                await trio.lowlevel.wait_readable(self._socket.fileno())
                 continue
             if not got:
                 raise ConnectionResetError("its link ended")
@@ -350,6 +353,14 @@ class Link:
         self.layers = tuple(
             Layer(str(name), bool(on), str(why)) for name, on, why in said["layers"]
         )
+
+
+async def acquire(what: trio.Lock | trio.Semaphore) -> None:
+    """Take it at once when it is free: trio's own way costs a turn of its loop."""
+    try:
+        what.acquire_nowait()
+    except trio.WouldBlock:
+        await what.acquire()
 
 
 async def copy(source: memoryview, target: memoryview) -> None:

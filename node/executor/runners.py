@@ -12,12 +12,20 @@ from itertools import count
 import trio
 
 from node.executor.executor import Call, Item, Model, Outputs, Session
-from node.executor.link import COPY_BYTES, Answer, Link, copy
+from node.executor.link import COPY_BYTES, Answer, Link, acquire, copy
 from node.executor.wire import INLINE_BYTES_MAX, Op, Placed, header_of
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.interface import Dims, Interface, PortShape
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor, TensorHeader
+
+#: Items have few forms; what is known of each costs as much as a small call.
+_FORMS_REMEMBERED = 256
+
+# Every byte of these types is a value: nothing in them has to be looked at.
+_ANY_BITS = frozenset(each for each in ElementType if each.bits and not each.bits % 8) - {
+    ElementType.BOOL
+}
 
 
 class LinkedRunner:
@@ -29,6 +37,8 @@ class LinkedRunner:
         self._model = model
         self._slots = slots
         self._sessions = count(1)
+        self._known: dict[tuple[object, ...], list[TensorHeader]] = {}
+        self._items = [each for each in _inputs_of(model) if not each.optional]
         self.open_sessions = 0
 
     async def run(
@@ -36,7 +46,7 @@ class LinkedRunner:
     ) -> Outputs:
         """Run one call on tensors that are there, and own what comes out."""
         expected = self._expected([each.header for each in inputs])
-        async with self.link.turn(), self._slots:
+        async with self.link.turn(), slot(self._slots):
             answer = await self.link.call(
                 Op.RUN, inputs, expected=_big(expected), look=look, deadline_s=deadline_s
             )
@@ -46,7 +56,7 @@ class LinkedRunner:
     async def call(self, headers: Sequence[TensorHeader]) -> AsyncIterator[Call]:
         """Hold the runner for one call whose inputs are written where it reads them."""
         expected = self._expected(headers)
-        async with self.link.turn(), self._slots:
+        async with self.link.turn(), slot(self._slots):
             placed, views = await self.link.place(headers)
             yield _PlacedCall(self.link, placed, tuple(views), expected)
 
@@ -69,10 +79,14 @@ class LinkedRunner:
         if interface is None:
             _check_forms(self.link.inputs, headers)
             return None
-        items = [port for port in interface.inputs if not port.optional]
-        _check_forms(items, headers)
-        values = interface.bind([each.dims for each in headers], self._model.adapter_dims())
-        return _forms(interface.outputs, values)
+        given = tuple((each.element, each.dims) for each in headers)
+        if given not in self._known:
+            _check_forms(self._items, headers)
+            values = interface.bind([each.dims for each in headers], self._model.adapter_dims())
+            if len(self._known) > _FORMS_REMEMBERED:
+                self._known.clear()
+            self._known[given] = _forms(interface.outputs, values)
+        return self._known[given]
 
 
 class _PlacedCall:
@@ -126,7 +140,7 @@ class LinkedSession:
         """Run one call on the state, which is then the next one's."""
         self._check_open()
         link = self._runner.link
-        async with link.turn(), self._slots:
+        async with link.turn(), slot(self._slots):
             outputs, state_dims = self._bind(inputs)
             answer = await link.call(
                 Op.STEP,
@@ -185,6 +199,16 @@ class LinkedSession:
         return outputs, [forms[at].dims for at in self._stays_out]
 
 
+@asynccontextmanager
+async def slot(slots: trio.Semaphore) -> AsyncIterator[None]:
+    """Compute while others may not."""
+    await acquire(slots)
+    try:
+        yield
+    finally:
+        slots.release()
+
+
 # --- forms ----------------------------------------------------------------------------------------
 
 
@@ -201,6 +225,10 @@ def _check_forms(
             name: str = port.name  # type: ignore[attr-defined]  # both kinds have it
             detail = f"{name} is {header.element.name}, expected {element.name}"
             raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+
+
+def _inputs_of(model: Model) -> tuple[PortShape, ...]:
+    return model.interface.inputs if model.interface else ()
 
 
 def _forms(ports: Sequence[PortShape], values: Dims) -> list[TensorHeader]:
@@ -220,11 +248,13 @@ def _form(port: PortShape, dims: Dims) -> TensorHeader:
 
 def _big(expected: list[TensorHeader] | None) -> list[TensorHeader] | None:
     """Tell the runner where to write only when that spares copies, and every size is known."""
-    if expected is None or any(each.size_bytes < 0 for each in expected):
+    if expected is None or sum(each.size_bytes for each in expected) <= INLINE_BYTES_MAX:
+        return None
+    if any(each.size_bytes < 0 for each in expected):
         return None
     if broken := next(filter(None, (each.broken_rule() for each in expected)), ""):
         raise Refused(Reason.OVER_MEMORY, f"an output: {broken}")
-    return expected if sum(each.size_bytes for each in expected) > INLINE_BYTES_MAX else None
+    return expected
 
 
 def _check_outputs(answer: Answer, expected: list[TensorHeader] | None) -> None:
@@ -250,7 +280,7 @@ async def _owned(answer: Answer, expected: list[TensorHeader] | None) -> Outputs
         else:
             data = bytes(data)
         tensor = Tensor(each.element, each.dims, data)
-        if broken := tensor.broken_rule():
+        if each.element not in _ANY_BITS and (broken := tensor.broken_rule()):
             raise Refused(Reason.WRONG_FORM, f"an output: {broken}")
         tensors.append(tensor)
     return Outputs(tuple(tensors), answer.finite, answer.busy_s)

@@ -6,43 +6,29 @@ Nothing that it does reaches further than its answer: it has a bare environment 
 its messages are capped, descriptors that it sends are dropped by the kernel, and after the
 deadline it is killed and reaped, whatever it was doing.
 
-A message is its length in four bytes, little endian, then its bytes. Descriptors travel to the
-child with the first byte of a message, and never back.
+How a message is written is said in `errand`, the child's side of this.
 """
 
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import trio
 
-import node
+from node.executor.environment import child_environment
+from node.executor.errand import LENGTH, SENT_BYTES_MAX
 from protocol.errors import LocalProtocolError, Refused
 from protocol.reasons import Reason
-
-#: The length of a message, before the message.
-LENGTH = struct.Struct("<I")
-
-#: The daemon's own messages to a child are words and small pieces of files.
-SENT_BYTES_MAX = 1 << 20
 
 #: A child that has closed its socket is on its way out; this is time enough to see how.
 _LAST_BREATH_S = 2.0
 
 _LAST_WORDS_BYTES = 4096
-_ENVIRONMENT = {
-    "LANG": "C.UTF-8",
-    "ORT_DISABLE_TELEMETRY": "1",
-    "OPENBLAS_NUM_THREADS": "1",  # one thread is what a process must have that confines itself
-    "OMP_NUM_THREADS": "1",
-}
 
 
 class Child:
@@ -183,7 +169,7 @@ async def _start(module: str, arguments: Sequence[str], what: str, reason: Reaso
             stdout=subprocess.DEVNULL,
             stderr=their_words,
             pass_fds=(number,),
-            env=environment(),
+            env=child_environment(),
             cwd="/",
             start_new_session=True,
         )
@@ -195,12 +181,6 @@ async def _start(module: str, arguments: Sequence[str], what: str, reason: Reaso
         theirs.close()
         os.close(their_words)
     return Child(what, process, ours, words, reason)
-
-
-def environment() -> dict[str, str]:
-    """Give all that a child has of an environment: nothing of the owner's is in it."""
-    home = str(Path(node.__file__).resolve().parents[1])
-    return {"PATH": os.defpath, "PYTHONPATH": home, **_ENVIRONMENT}
 
 
 def _signal_name(number: int) -> str:

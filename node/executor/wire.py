@@ -39,6 +39,7 @@ from protocol.tensors import (
 
 HEAD = struct.Struct("<IBBHIQQ")
 _ROW = struct.Struct("<BHQ")
+_REMEMBERED_BYTES = 1 << 10
 
 #: A table of PORTS_MAX rows of the highest rank is smaller than this; so is every document.
 TABLE_BYTES_MAX = 1 << 20
@@ -141,13 +142,21 @@ def table_bytes(tensors: Sequence[Placed]) -> bytes:
 
 def parse_table(head: Head, table: Buffer, shared_bytes: int) -> tuple[Placed, ...]:
     """Read a table and check that every tensor lies where there is something."""
+    if len(table) > _REMEMBERED_BYTES:
+        return _read_table(head.count, head.inline_bytes, bytes(table), shared_bytes)
+    return _remembered_table(head.count, head.inline_bytes, bytes(table), shared_bytes)
+
+
+def _read_table(
+    count: int, inline_bytes: int, table: bytes, shared_bytes: int
+) -> tuple[Placed, ...]:
     view = memoryview(table)
-    at = head.count * _ROW.size
+    at = count * _ROW.size
     if at > len(view):
-        raise _broken(f"{head.count} rows in a table of {len(view)} bytes")
+        raise _broken(f"{count} rows in a table of {len(view)} bytes")
     placed = []
     inline = 0
-    for row in range(head.count):
+    for row in range(count):
         place, size, offset = _ROW.unpack_from(view, row * _ROW.size)
         header = _header_of(bytes(view[at : at + size]))
         at += size
@@ -156,10 +165,8 @@ def parse_table(head: Head, table: Buffer, shared_bytes: int) -> tuple[Placed, .
         elif place != Place.SHARED or offset + header.size_bytes > shared_bytes:
             raise _broken(f"a tensor at {offset} of {shared_bytes} shared bytes, place {place}")
         placed.append(Placed(Place(place), header, offset))
-    if at != len(view) or inline != head.inline_bytes:
-        raise _broken(
-            f"a table of {len(view)} bytes and {head.inline_bytes} inline: not what adds up"
-        )
+    if at != len(view) or inline != inline_bytes:
+        raise _broken(f"a table of {len(view)} bytes and {inline_bytes} inline: not what adds up")
     return tuple(placed)
 
 
@@ -176,12 +183,21 @@ def layout(headers: Iterable[TensorHeader]) -> tuple[list[Placed], int]:
 def inline_table(tensors: Sequence[Tensor]) -> tuple[bytes, list[memoryview], int]:
     """Give the table of tensors that travel inside the message, their data, and its size."""
     data = [flat(each.data) for each in tensors]
-    headers = [
-        TensorHeader(each.element, each.dims, len(view))
-        for each, view in zip(tensors, data, strict=True)
-    ]
-    placed = [Placed(Place.INLINE, header, 0) for header in headers]
-    return table_bytes(placed), data, sum(map(len, data))
+    sizes = tuple(map(len, data))
+    forms = tuple((each.element, each.dims) for each in tensors)
+    return _inline_table(forms, sizes), data, sum(sizes)
+
+
+@lru_cache(maxsize=256)
+def _inline_table(
+    forms: tuple[tuple[ElementType, tuple[int, ...]], ...], sizes: tuple[int, ...]
+) -> bytes:
+    return table_bytes(
+        [
+            Placed(Place.INLINE, TensorHeader(element, dims, size), 0)
+            for (element, dims), size in zip(forms, sizes, strict=True)
+        ]
+    )
 
 
 def failure_table(reason: Reason, detail: str) -> bytes:
@@ -201,7 +217,10 @@ def parse_failure(table: Buffer, allowed: frozenset[Reason]) -> tuple[Reason, st
     return reason, "".join(each if each.isprintable() else " " for each in detail)[:500]
 
 
-# The headers of a model are few and come again with every call.
+# What a model says about its tensors is little, and comes again with every call.
+_remembered_table = lru_cache(maxsize=256)(_read_table)
+
+
 @lru_cache(maxsize=512)
 def _header_bytes(header: TensorHeader) -> bytes:
     return encode_header(header)

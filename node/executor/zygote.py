@@ -153,7 +153,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - ours; a thread's child would die with it
-                [sys.executable, "-m", self._module, str(theirs.fileno()), str(self._nice)],
+                [sys.executable, "-P", "-m", self._module, str(theirs.fileno()), str(self._nice)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

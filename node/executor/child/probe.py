@@ -6,11 +6,12 @@ one message, the figures as JSON, and ends (see `throwaway`, which starts it).
 
 Three small graphs are run again and again, each a little while in turn, and the best run of
 each counts, by the time that it had its core: other programs make runs slower and never
-quicker. The middle of all runs differs from probe to probe by up to 40 %, the best by 5 %.
+quicker. From probe to probe the middle of all runs varies by up to 40 % (the standard
+deviation over the mean), the best by 4 %.
 
 Bandwidth is that of a vector times matrices, as a decoder reads its weights. The matrices are
-inputs: ONNX Runtime keeps constants of equal content once, and what seems to be 64 MiB is then
-16 MiB that never leave the cache (seen: 73 GB/s where the memory gives 21).
+inputs: of constants with equal content ONNX Runtime reads one packed copy, and what seems to be
+64 MiB is then 16 MiB that never leave the cache (seen: 73 GB/s where the memory gives 21).
 """
 
 import json
@@ -37,7 +38,7 @@ import onnxruntime as ort
 
 from node.executor.providers import CPU, offered
 
-# 384: three such matrices stay in the cache of one core, and a run takes 0.3 to 30 ms.
+# Three such matrices are small enough for the caches, and a product takes 0.3 to 30 ms.
 SIDE = 384
 ROW = 2048
 MATRIX_MIB = ROW * ROW * 4 >> 20

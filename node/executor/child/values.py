@@ -71,7 +71,7 @@ def data_of(array: Array, element: ElementType) -> bytes | memoryview:
     flat = np.asarray(array, order="C")
     if flat.size == 0 or flat.ndim == 0:
         return flat.tobytes()
-    return memoryview(flat.reshape(-1).view(np.uint8))
+    return flat.reshape(-1).view(np.uint8).data
 
 
 def address_of(data: memoryview) -> int:

@@ -119,7 +119,7 @@ def _exec_runner(link: socket.socket, wish: bytes, zygote_pid: int) -> None:
     os.set_inheritable(link.fileno(), True)
     module = "node.executor.child.runner"
     words = [str(link.fileno()), wish.decode(), str(zygote_pid)]
-    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - our own module
+    os.execv(sys.executable, [sys.executable, "-P", "-m", module, *words])  # noqa: S606 - our own module
 
 
 def _silence() -> None:

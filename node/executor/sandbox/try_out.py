@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from node.executor.executor import Layer
 from node.executor.sandbox.confine import RUN, Confinement, close_files, confine
+from node.executor.sandbox.limits import THREADS_MAX
 from node.executor.sandbox.syscalls import this_machine
 
 if sys.platform != "win32":
@@ -85,7 +86,9 @@ def _fork(_: _Scene) -> None:
 
 
 def _fork_as_one_too_many(scene: _Scene) -> None:
-    resource.setrlimit(resource.RLIMIT_NPROC, (1, resource.getrlimit(resource.RLIMIT_NPROC)[1]))
+    hard = resource.getrlimit(resource.RLIMIT_NPROC)[1]
+    if 0 <= hard <= THREADS_MAX:  # no limit at all is a negative number
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, hard))
     _fork(scene)
 
 
