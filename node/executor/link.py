@@ -37,7 +37,7 @@ from node.executor.wire import (
 )
 from node.executor.zygote import Child
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
-from protocol.limits import PORTS_MAX, TENSOR_BYTES_MAX
+from protocol.limits import DIMENSION_MAX, NAME_BYTES_MAX, PORTS_MAX, TENSOR_BYTES_MAX
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor, TensorHeader
 
@@ -66,7 +66,7 @@ class PortSaid:
 
     name: str
     element: ElementType
-    dims: tuple[int | None, ...]
+    dims: tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +346,7 @@ class Link:
             if not isinstance(rows, list) or len(rows) > PORTS_MAX:
                 raise _broken(f"{len(rows)} {side}")
             ports = tuple(
-                PortSaid(str(name), ElementType(element), tuple(dims))
+                PortSaid(str(name), ElementType(element), tuple(map(_dimension, dims)))
                 for name, element, dims in rows
             )
             setattr(self, side, ports)
@@ -368,6 +368,13 @@ async def copy(source: memoryview, target: memoryview) -> None:
     for start in range(0, len(source), COPY_BYTES):
         target[start : start + COPY_BYTES] = source[start : start + COPY_BYTES]
         await trio.lowlevel.checkpoint()
+
+
+def _dimension(said: object) -> int | str | None:
+    """Read a size, or the name of one."""
+    if isinstance(said, str):
+        return said[:NAME_BYTES_MAX]
+    return said if isinstance(said, int) and 0 <= said <= DIMENSION_MAX else None
 
 
 def _broken(detail: str) -> CommonsError:

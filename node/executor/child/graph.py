@@ -32,11 +32,11 @@ _WRONG_FORM = ("but the computed output shape", "unexpected output data type")
 
 @dataclass(frozen=True, slots=True)
 class PortOf:
-    """A port as the loaded graph has it; a dimension that is no number is None."""
+    """A port as the loaded graph has it; a dimension that is no number is a name, or None."""
 
     name: str
     element: ElementType
-    dims: tuple[int | None, ...]
+    dims: tuple[int | str | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ def _chosen(ports: Sequence[ort.NodeArg], names: tuple[str, ...]) -> tuple[PortO
         PortOf(
             port.name,
             element_of(port.type, port.name),
-            tuple(dim if isinstance(dim, int) else None for dim in port.shape),
+            tuple(dim if isinstance(dim, int | str) else None for dim in port.shape),
         )
         for port in ([there[name] for name in names] if names else ports)
     )
