@@ -3,6 +3,11 @@
 
 import os
 
+# Before anything can import onnxruntime or numpy: both read these once, as they are imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # numpy would start a thread for each core
+
+# ruff: isort: split
 from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 

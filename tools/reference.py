@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from node.cli.main import build_parser
+from node.config import KEYS, SECTIONS, Config, to_toml
+from node.config_key import Key, as_toml
 from node.exits import ExitCode
 from protocol.order import BY, LATE, TRANSITIONS, Role, State, Step, diagram
 from protocol.reasons import Reason
@@ -27,7 +29,27 @@ HELP_COLUMNS = 80
 CLI_TEXT = """\
 Every command that prints a result takes `--json` and then prints one JSON document.
 It carries `"v": 1`, a number that grows when a field changes its meaning or goes away.
-Complaints go to stderr. How a command ends: [exit codes](exit-codes.md)."""
+Complaints go to stderr. How a command ends: [exit codes](exit-codes.md).
+What `--set` can set: [config](config.md)."""
+
+CONFIG_TEXT = """\
+All that you can choose. Nothing has to be: each key has a default, and the file need not exist.
+`commons config path` says where it would be.
+
+What is said later wins:
+
+1. the defaults, as below;
+2. the file `config.toml`, in [TOML](https://toml.io): a key stands in its section;
+3. environment variables: `COMMONS_`, the section and the key in capitals. An empty one counts as
+   not set, and names in a list are separated by commas;
+4. the flag `--set KEY=VALUE` of commands that read the config, written like a variable.
+
+Numbers are in the unit that ends the name of their key: `_s` seconds, `_mib` units of
+1,048,576 bytes. A key that does not exist and a value that its key does not take are errors,
+wherever they stand; so is a variable that is almost one of these. `commons config check` tells
+them all, `commons config show --origin` tells what holds and why.
+
+`COMMONS_HOME` is no key: it says where all files are, the config among them (`commons paths`)."""
 
 EXIT_CODES_TEXT = """\
 A script may rely on these: a number is never given another meaning.
@@ -60,6 +82,16 @@ def cli_page() -> str:
     ]
     for name, command in commands_of(parser).items():
         parts.append(f"## `commons {name}`\n\n{command.description}\n\n{_block(command)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def config_page() -> str:
+    """Describe every key of the config."""
+    example = f"The defaults, as a file:\n\n```toml\n{to_toml(Config())}\n```"
+    parts = ["# Config", NOTE, CONFIG_TEXT, example]
+    for section, made in SECTIONS.items():
+        parts.append(f"## `[{section}]`\n\n{made.__doc__}")
+        parts += [_key(key) for key in KEYS.values() if key.section == section]
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,6 +150,15 @@ def main() -> None:
         print(f"wrote its part of docs/{name}")
 
 
+def _key(key: Key) -> str:
+    facts = [
+        f"- takes {key.takes}",
+        f"- default: `{as_toml(key.default)}`",
+        f"- variable: `{key.variable}`",
+    ]
+    return f"### `{key.full}`\n\n{key.rule.sentence}\n\n" + "\n".join(facts)
+
+
 def _names(rows: dict[State, dict[Step, State]], step: Step) -> str:
     return ", ".join(state.value for state, steps in rows.items() if step in steps)
 
@@ -131,6 +172,7 @@ def _block(parser: argparse.ArgumentParser) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli_page,
+    "config.md": config_page,
     "exit-codes.md": exit_codes_page,
     "limits.md": partial(limits_page, NOTE),
     "messages.md": partial(messages_page, NOTE),

@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""The door of the command line: reads the arguments and hands over. No command is in here.
+"""The door of the command line: collects the commands, and runs one. No command is in here.
 
-Nothing heavy is imported here, so that `commons --help` answers before a person notices:
-a command imports what it needs when it runs. The line is drawn by tests/node/test_cli.py.
+Nothing heavy is imported here or by the groups, so that `commons --help` answers before a
+person notices: a command imports what it needs when it runs. `node/cli/__init__.py` says how
+a group is made.
 """
 
 import argparse
-import os
+import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 from node import __version__
 from node.exits import ExitCode
+
+GROUPS = ("hardware", "bench", "config", "paths", "explain", "version")
+"""The files of node/cli/ that hold commands, in the order of the help."""
 
 DESCRIPTION = """\
 Compute commons: a public library of compute. Lend a spare machine to a mesh,
@@ -22,34 +27,18 @@ and spend the credit that it earns on running your own jobs on everybody else's.
 
 def build_parser() -> argparse.ArgumentParser:
     """Describe every command; the reference in docs/reference/cli.md is made from this."""
-    parser = argparse.ArgumentParser(
+    from node.cli.arguments import Commands, Parser
+
+    parser = Parser(
         prog="commons",
         description=DESCRIPTION,
         epilog=exit_code_table(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"commons {__version__}")
-    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
-
-    explain = commands.add_parser(
-        "explain",
-        help="say what a reason means and what to do next",
-        description="Say what a reason means and what to do next; without REASON, list them all.",
-        allow_abbrev=False,
-    )
-    explain.add_argument("reason", nargs="?", metavar="REASON", help="a code, such as too_large")
-    _add_json(explain)
-    explain.set_defaults(run=_explain)
-
-    version = commands.add_parser(
-        "version",
-        help="say which version this is",
-        description="Say which version of commons and of Python this is.",
-        allow_abbrev=False,
-    )
-    _add_json(version)
-    version.set_defaults(run=_version)
+    commands = Commands(parser)
+    for group in GROUPS:
+        import_module(f"node.cli.{group}").register(commands)
     return parser
 
 
@@ -67,21 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # the shell has closed it, as in `commons version >&-`
         print("commons: there is nowhere to write to: stdout is closed.", file=sys.stderr)
         return ExitCode.FAILED
-    try:
-        try:
-            return _run(arguments)
-        finally:  # also when argparse has printed the help and leaves
-            sys.stdout.flush()
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # the reader has left, as in `commons explain | head`: it has what it wanted
-        _drop_what_is_buffered()
-        return ExitCode.OK
-    except OSError as error:  # a full disk, as in `commons explain >/dev/full`
-        _drop_what_is_buffered()
-        print(f"commons: the output was not written: {error.strerror}.", file=sys.stderr)
-        return ExitCode.FAILED
+    if isinstance(sys.stdout, io.TextIOWrapper):  # an ASCII terminal shows the rest as \u1234
+        sys.stdout.reconfigure(errors="backslashreplace")
+    return _run(arguments)
 
 
 def stranger_in_our_place() -> str | None:
@@ -102,35 +79,23 @@ def stranger_in_our_place() -> str | None:
     return None
 
 
-def _run(arguments: Sequence[str] | None) -> ExitCode:
-    parser = build_parser()
-    parsed = parser.parse_args(arguments)
-    if parsed.command is None:
-        parser.print_help(sys.stderr)
-        return ExitCode.USAGE
-    run: Callable[[argparse.Namespace], ExitCode] = parsed.run
-    return run(parsed)
+def _run(arguments: Sequence[str] | None) -> int:
+    # not above: a stranger in the place of `protocol` must be named before it is imported
+    from node.cli.failures import tell
 
-
-def _drop_what_is_buffered() -> None:
-    """Send it nowhere, or Python would try again on its way out, and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
-
-
-def _explain(parsed: argparse.Namespace) -> ExitCode:
-    from node.cli import explain
-
-    return explain.run(parsed.reason, as_json=parsed.json)
-
-
-def _version(parsed: argparse.Namespace) -> ExitCode:
-    from node.cli import version
-
-    return version.run(as_json=parsed.json)
+    try:
+        try:
+            parsed = build_parser().parse_args(arguments)
+            return ExitCode(parsed.run(parsed))
+        finally:  # also when argparse has printed the help and leaves
+            sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BaseException as error:
+        code = tell(error)
+        if code is None:
+            raise
+        return code
 
 
 if __name__ == "__main__":

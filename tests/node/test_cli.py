@@ -12,11 +12,16 @@ import pytest
 
 from node import __version__
 from node.cli import main as door
+from node.cli import version
 from node.exits import ExitCode
 from protocol.reasons import Reason
 from tests.tree import ROOT
 
-HEAVY = {"trio", "libp2p", "onnxruntime", "numpy", "structlog", "cryptography", "msgpack"}
+HEAVY = {
+    *("trio", "libp2p", "onnxruntime", "onnx", "numpy", "structlog", "cryptography", "msgpack"),
+    *("rich", "platformdirs", "psutil", "asyncio", "tomllib", "dataclasses", "subprocess"),
+    *("node.config", "node.paths", "node.executor", "node.models"),
+}
 A_REASON = next(iter(Reason))
 
 
@@ -26,7 +31,17 @@ def commons(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["version", "--json"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["--version"],
+        ["version", "--json"],
+        ["config", "--help"],
+        ["hardware", "--help"],
+        ["explain"],
+    ],
+)
 def test_a_question_about_the_program_imports_nothing_heavy(words: list[str]) -> None:
     """It must answer before a person notices; libp2p alone takes longer than that."""
     program = f"""
@@ -118,12 +133,55 @@ def test_no_command_shows_the_help_and_is_a_usage_error(capsys: pytest.CaptureFi
     assert "explain" in printed.err
 
 
-@pytest.mark.parametrize("words", [["expl"], ["explain", "--js"], ["explain", "a", "b"]])
-def test_what_is_not_understood_is_a_usage_error(words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["expl"], "commons: there is no command `expl`. Did you mean `explain`?"),
+        (["EXPLAIN"], "commons: there is no command `EXPLAIN`. Did you mean `explain`?"),
+        (["config", "shwo"], "commons config: there is no command `shwo`. Did you mean `show`?"),
+        (["config", "q"], "there is no command `q`. There are: show, path, check."),
+        (["explain", "--js"], "commons explain: there is no argument `--js` here. "),
+        (["version", "--jsno"], "there is no argument `--jsno` here. Did you mean `--json`?"),
+        (["version", "--jsno=1"], "there is no argument `--jsno=1` here. Did you mean `--json`?"),
+        (["explain", "a", "b"], "commons explain: there is no argument `b` here."),
+        (["version", "--json=yes"], "commons version: argument --json: "),
+        (["--jason"], "commons: there is no argument `--jason` here."),
+        (["\x1b[2J"], "commons: there is no command `\\x1b[2J`."),
+        ([""], "commons: there is no command ``. There are: "),
+        (["config", "show", "--set"], "commons config show: argument --set: expected one argument"),
+    ],
+)
+def test_what_is_not_understood_is_a_usage_error_with_the_nearest_word(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """No abbreviations: a script that relies on one breaks with the next command."""
     with pytest.raises(SystemExit) as ended:
         door.main(words)
     assert ended.value.code == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert printed.err.startswith("usage: commons")
+    assert printed.out == ""
+
+
+def test_a_slip_below_a_command_shows_the_usage_of_that_command(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        door.main(["config", "show", "--orign"])
+    printed = capsys.readouterr().err
+    assert printed.startswith("usage: commons config show ")
+    assert "Did you mean `--origin`?" in printed
+
+
+def test_a_group_alone_shows_its_commands_and_is_a_usage_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert door.main(["config"]) == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    for name in ("show", "path", "check"):
+        assert f"\n    {name} " in printed.err
 
 
 def test_the_help_has_the_table_of_exit_codes() -> None:
@@ -136,7 +194,7 @@ def test_an_interrupted_command_ends_as_interrupted(monkeypatch: pytest.MonkeyPa
     def interrupted(_: object) -> ExitCode:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(door, "_version", interrupted)
+    monkeypatch.setattr(version, "run", interrupted)
     assert door.main(["version"]) == ExitCode.INTERRUPTED
 
 

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: MIT
+"""Configs for tests: every one that can be, and what is said about one that cannot."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import strategies as st
+
+from node.config import KEYS, Config, made_from
+from node.config_key import WORD, WORDS_MAX, Key, Value
+from node.config_reading import read_config
+from node.errors import ConfigError
+
+NOWHERE = Path("/no/such/config.toml")
+LIST = "a list of at most 16 names, each of them once"
+ALL = "`commons config show` lists all that there is."
+VARIABLES = {key.variable: full for full, key in KEYS.items()}
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def problems_of(
+    file: Path = NOWHERE, environ: dict[str, str] | None = None, flags: tuple[str, ...] = ()
+) -> list[str]:
+    with pytest.raises(ConfigError) as raised:
+        read_config(file, environ or {}, flags)
+    return str(raised.value).splitlines()
+
+
+def values_of(key: Key) -> st.SearchStrategy[Value]:
+    """Everything that a key takes."""
+    match key.default:
+        case int():
+            return st.integers(int(key.rule.low), int(key.rule.high))
+        case float():
+            return st.floats(key.rule.low, key.rule.high)
+        case str():
+            return st.sampled_from(key.rule.choices)
+    words = st.from_regex(WORD, fullmatch=True)
+    return st.lists(words, max_size=WORDS_MAX, unique=True).map(tuple)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """Every config that can be."""
+    values = {full: draw(values_of(key)) for full, key in KEYS.items()}
+    one, together = values["executor.runner_memory_mib"], values["executor.memory_mib"]
+    assert isinstance(one, int)
+    assert isinstance(together, int)
+    values["executor.runner_memory_mib"] = min(one, together)
+    return made_from(values)
