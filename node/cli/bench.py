@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node.cli.arguments import Commands, add_config_flags, config_of
-from node.cli.output import print_json, print_table, show_progress
+from node.cli.output import complain, print_json, print_table, show_progress
 from node.exits import ExitCode
 
 if TYPE_CHECKING:
     from node.config import Config
     from node.models.trial import Trial
+
+INPUTS_SHOWN = 4
 
 
 def register(commands: Commands) -> None:
@@ -46,9 +48,15 @@ def run(parsed: argparse.Namespace) -> ExitCode:
     import trio
 
     config = config_of(parsed)
+    if not parsed.model.exists():
+        complain(f"there is no file {parsed.model}.")
+        return ExitCode.NOT_FOUND
     show_progress("Reading the model, then measuring it twice.")
     with tempfile.TemporaryDirectory(prefix="commons-bench-") as workshop:
         trial = trio.run(_try, parsed, config, Path(workshop))
+    if isinstance(trial, str):
+        complain(f"{trial}.")
+        return ExitCode.USAGE
     if parsed.json:
         print_json(as_document(trial, config.executor.runners))
         return ExitCode.OK
@@ -59,10 +67,13 @@ def run(parsed: argparse.Namespace) -> ExitCode:
     return ExitCode.OK
 
 
-async def _try(parsed: argparse.Namespace, config: "Config", workshop: Path) -> "Trial":
+async def _try(parsed: argparse.Namespace, config: "Config", workshop: Path) -> "Trial | str":
+    """Try the model; a text says which of the chosen sizes it cannot have."""
     from node.executor.pool import Pool, PoolLimits
     from node.executor.zygote import Zygote
     from node.models.trial import try_out
+    from protocol.errors import Refused
+    from protocol.reasons import Reason
 
     executor = config.executor
     limits = PoolLimits(
@@ -73,14 +84,19 @@ async def _try(parsed: argparse.Namespace, config: "Config", workshop: Path) -> 
     )
     pool = Pool(limits, Zygote(nice=0))
     async with pool.open():
-        return await try_out(
-            parsed.model,
-            workshop,
-            pool,
-            wanted=dict(parsed.dim),
-            threads=executor.threads,
-            budget_s=parsed.seconds,
-        )
+        try:
+            return await try_out(
+                parsed.model,
+                workshop,
+                pool,
+                wanted=dict(parsed.dim),
+                threads=executor.threads,
+                budget_s=parsed.seconds,
+            )
+        except Refused as refusal:
+            if parsed.dim and refusal.reason is Reason.INPUT_DEVIATES:
+                return refusal.detail
+            raise
 
 
 def as_document(trial: "Trial", runners: int) -> dict[str, object]:
@@ -124,7 +140,10 @@ def _rows(trial: "Trial") -> list[tuple[str, str, str]]:
 
 
 def _sentences(trial: "Trial", runners: int) -> list[str]:
-    shapes = ", ".join(f"{name} {element}{list(dims)}" for name, element, dims in trial.inputs)
+    shown = [f"{name} {element}{list(dims)}" for name, element, dims in trial.inputs[:INPUTS_SHOWN]]
+    if len(trial.inputs) > INPUTS_SHOWN:
+        shown.append(f"and {len(trial.inputs) - INPUTS_SHOWN} more")
+    shapes = ", ".join(shown)
     weights = f"{trial.weights_bytes / (1 << 20):.1f} MiB of weights"
     said = [f"An item is {shapes or 'nothing'}; the model has {weights}."]
     added_us = (trial.run_s - trial.plain.run_s) * 1e6

@@ -41,10 +41,17 @@ _NORMAL = [
 _WORDS = ("", "commons", "a", "spare machine", "Ünïcödé")
 
 
-def sizes(symbols: Sequence[str], wanted: Mapping[str, int] | None = None) -> tuple[int, ...]:
-    """Choose a size for each free symbol: what is wanted, or what its name suggests."""
+def sizes(
+    symbols: Sequence[str], wanted: Mapping[str, int] | None = None, *, rows: int | None = None
+) -> tuple[int, ...]:
+    """Choose a size for each free symbol: what is wanted, or what its name suggests.
+
+    `rows` is the symbol that counts items, if there is one: it is 1 by itself.
+    """
     wanted = dict(wanted or {})
-    chosen = tuple(wanted.pop(name, _usual(name)) for name in symbols)
+    chosen = tuple(
+        wanted.pop(name, 1 if index == rows else _usual(name)) for index, name in enumerate(symbols)
+    )
     if wanted:
         there = ", ".join(symbols) or "none at all"
         raise Refused(
@@ -52,6 +59,14 @@ def sizes(symbols: Sequence[str], wanted: Mapping[str, int] | None = None) -> tu
             f"no dimension is named {next(iter(wanted))!r}; there are: {there}",
         )
     return chosen
+
+
+def rows_symbol(interface: Interface) -> int | None:
+    """Find the free symbol that is the first dimension of everything: the number of items."""
+    ports = [*(port for port in interface.inputs if not port.optional), *interface.outputs]
+    first = {port.dims[0] if port.dims else (0, 0) for port in ports}
+    symbolic, value = first.pop() if len(first) == 1 else (0, 0)
+    return value if symbolic and value < interface.free else None
 
 
 def sample(

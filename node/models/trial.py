@@ -19,7 +19,7 @@ from node.executor.runners import LinkedRunner
 from node.models.folder import make_folder
 from node.models.intake import TakenIn, take_in
 from node.models.policy import LOCAL
-from node.models.samples import RANGES, make_tensor, sample, sizes
+from node.models.samples import RANGES, make_tensor, rows_symbol, sample, sizes
 from protocol.errors import CommonsError, Refused
 from protocol.limits import DIMENSION_MAX
 from protocol.model import Manifest
@@ -65,18 +65,21 @@ async def try_out(
     for each in (blobs, items):
         each.mkdir()
     taken = await take_in(source, blobs, policy=LOCAL, name=source.stem)
-    folder = make_folder(taken.graph, taken.tensors, blobs, workshop / "model")
+    folder = make_folder(taken, blobs, workshop / "models")
     manifest = taken.manifest
     interface = manifest.interfaces()[0] if manifest else None
+    await pool.layers()  # the zygote is started once, not for each model
     begin_s = trio.current_time()
     async with pool.lease(Model(taken.graph, folder, interface), OWNER) as runner:
         load_s = trio.current_time() - begin_s
         assert isinstance(runner, LinkedRunner)
         ports = runner.link.inputs
         chosen, item = await _inputs(runner, ports, manifest, wanted)
-        run_s = await _median_s(runner, item, budget_s)
+        # Half before and half after the other way: a machine changes its mind meanwhile.
+        runs_s = await _runs(runner, item, budget_s / 2)
+        plain = await measure_plain(folder, item, items, threads=threads, budget_s=budget_s)
+        runs_s += await _runs(runner, item, budget_s / 2)
         layers = runner.link.layers
-    plain = await measure_plain(folder, item, items, threads=threads, budget_s=budget_s)
     return Trial(
         model=taken,
         weights_bytes=sum(each.size_bytes for each in taken.tensors),
@@ -86,7 +89,7 @@ async def try_out(
             for port, tensor in zip(ports, item, strict=True)
         ),
         load_s=load_s,
-        run_s=run_s,
+        run_s=median(runs_s),
         plain=plain,
         price=_price(manifest, item) if manifest else None,
         layers=layers,
@@ -101,8 +104,9 @@ async def _inputs(
     for most in RANGES:
         if manifest:
             names = manifest.symbols
-            free = sizes(names, wanted)
-            item = sample(manifest.interfaces()[0], free, 0, most=most)
+            interface = manifest.interfaces()[0]
+            free = sizes(names, wanted, rows=rows_symbol(interface))
+            item = sample(interface, free, 0, most=most)
         else:
             names = _names(ports)
             free = sizes(names, wanted)
@@ -118,14 +122,14 @@ async def _inputs(
     raise refusal
 
 
-async def _median_s(runner: Runner, item: Item, budget_s: float) -> float:
+async def _runs(runner: Runner, item: Item, budget_s: float) -> list[float]:
     runs_s: list[float] = []
     end_s = trio.current_time() + budget_s
     while len(runs_s) < ROUNDS_MIN or trio.current_time() < end_s:
         begin_s = trio.current_time()
         await runner.run(item, deadline_s=CALL_S)
         runs_s.append(trio.current_time() - begin_s)
-    return median(runs_s)
+    return runs_s
 
 
 def _price(manifest: Manifest, item: Item) -> int:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """`make bench`: every figure of the project, as a ratio to a reference of the same run."""
 
-from tests.benchmarks import frames, orders
+from tests.benchmarks import executor, frames, orders
 
 
 def main() -> None:
     """Print one line a figure."""
-    for room in (orders, frames):
+    for room in (orders, frames, executor):
         for name, ratio, meaning in room.run():
-            print(f"{ratio:7.2f} x  {name:34} {meaning}")
+            print(f"{ratio:7.2f} x  {name:28} {meaning}")
 
 
 if __name__ == "__main__":
