@@ -27,7 +27,6 @@ _MAP_ANONYMOUS, _MAP_GROWSDOWN, _MAP_HUGETLB = 0x20, 0x100, 0x4_0000
 _CLONE_OF_A_THREAD = 0x3D_0F00
 _CLONE_DETACHED = 0x40_0000
 
-_F_DUPFD_CLOEXEC = 1030
 _MSG_OOB = 0x1
 _PR_SET_NAME = 15
 _AT_EMPTY_PATH = 0x1000
@@ -56,8 +55,6 @@ def rules_of_run(pid: int) -> dict[str, Rule]:
         # nobody needs them
         **dict.fromkeys(("sendto", "recvfrom"), Rule(((Masked(3, _MSG_OOB, 0),),))),
         **dict.fromkeys(("sendmsg", "recvmsg"), Rule(((Masked(2, _MSG_OOB, 0),),))),
-        # Python copies the descriptor of what it maps; all else of fcntl touches what is shared
-        "fcntl": Rule(((Masked(1, _INT, _F_DUPFD_CLOEXEC),),)),
         "kill": Rule(((own,),)),
         "tgkill": Rule(((own,),)),
         "sched_setaffinity": Rule(((own,), (Masked(0, _INT, 0),))),

@@ -88,7 +88,10 @@ def _set_capabilities(*, effective: int, permitted: int) -> None:
 
 
 def die_with(parent_pid: int) -> str:
-    """Have the kernel kill this process when its parent ends; an orphan ends here."""
+    """Have the kernel kill this process when its parent ends; an orphan ends here.
+
+    To the kernel the parent is the thread that started this process, not all of its threads.
+    """
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
         os.kill(os.getpid(), signal.SIGKILL)

@@ -11,6 +11,8 @@ from node.executor.sandbox.syscalls import this_machine
 
 # Loaded when this file is imported: after the sandbox stands nothing can be loaded any more.
 _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+if _LIBC is not None:
+    _LIBC.syscall.restype = ctypes.c_long
 _MACHINE = this_machine()
 
 Argument = int | bytes | ctypes.Array[ctypes.c_char] | None

@@ -106,8 +106,8 @@ def enter_root(place: Place) -> str:
     """
     if not place.own_mounts:
         raise Off("without mounts of its own the folder stays where it is")
-    # else what an administrator mounts would spread to the mounts of everybody
-    _mount("none", _MOUNT_POINT, _MS_PRIVATE)
+    if not place.own_users:  # what an administrator mounts would spread to everybody's mounts
+        _mount("none", _MOUNT_POINT, _MS_PRIVATE)
     _mount("none", _MOUNT_POINT, _FLAGS & ~_MS_RDONLY, "tmpfs", "size=64k,nr_inodes=8,mode=755")
     _bind(_DESCRIPTORS, _MOUNT_POINT + _DESCRIPTORS)
     if place.descriptor is not None:

@@ -72,7 +72,6 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "close": (3, 57),
     "exit": (60, 93),
     "exit_group": (231, 94),
-    "fcntl": (72, 25),
     "fstat": (5, 80),
     "futex": (202, 98),
     "get_mempolicy": (239, 236),

@@ -27,15 +27,13 @@ def ports(*dims: tuple[int, int], element: ElementType = ElementType.FLOAT) -> I
     return Interface((x,), (PortShape("y", element, False, dims),), (), 1, ())
 
 
-def graph(
-    *nodes: tuple[str, list[str], str], out: int = TensorProto.FLOAT, **weights: object
-) -> ModelProto:
-    dims = ["n", 16]
+def graph(*nodes: tuple[str, list[str], str], **weights: object) -> ModelProto:
+    dims: list[int | str] = ["n", 16]
     made = helper.make_graph(
         [helper.make_node(op, inputs, outputs.split()) for op, inputs, outputs in nodes],
         "calibrated",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
-        [helper.make_tensor_value_info("y", out, dims)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, dims)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
     )
     return helper.make_model(made, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
@@ -83,12 +81,15 @@ def rows_mixed() -> ModelProto:
     return graph(("CumSum", ["x", "axis"], "y"), axis=np.int64(0))
 
 
-async def calibrate(folder: Path, model: ModelProto, *, at_best: int = F32) -> Calibration:
+def write(folder: Path, model: ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type == "Cast":
             node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
-    folder.chmod(0o755)
     (folder / "graph.onnx").write_bytes(model.SerializeToString())
+
+
+async def calibrate(folder: Path, model: ModelProto, *, at_best: int = F32) -> Calibration:
+    write(folder, model)
     pool = Pool(PoolLimits(), Zygote(nice=0))
     async with pool.open():
         made = Model(b"model", folder, ports((1, 0), (0, 16)))

@@ -82,9 +82,8 @@ def test_an_item_and_its_first_state_fit_the_interface() -> None:
 
 
 def test_sizes_that_would_give_a_negative_dimension_are_refused() -> None:
-    shrinks = Interface(
-        (port("x", (1, 0)),), (port("y", (1, 1)),), (), 1, (Derived(0, 1, 0, 0, 0, 5, 1),)
-    )
+    less_five = Derived(0, 1, 0, 0, 0, 5, 1)
+    shrinks = Interface((port("x", (1, 0)),), (port("y", (1, 1)),), (), 1, (less_five,))
     with pytest.raises(Refused, match="a dimension of -2"):
         sample(shrinks, (3,), 0)
 

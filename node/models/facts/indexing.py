@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: MIT
+"""Operators that take parts of tensors, or put parts together."""
+
+from typing import Final
+
+from node.models.facts.operation import Operation, Outputs, Rule, place_of
+from node.models.facts.shapes import ENDLESS
+from node.models.facts.symbolic import Size, Unpriceable
+from node.models.facts.tensors import Shaped, Value, checked_dims, followed
+from node.models.facts.values import Place, arranged, flat, places
+from protocol.tensors import ElementType
+
+Dims = tuple[Size, ...]
+
+# The largest numbers are not compared with the axis: as an end they mean the end.
+_END_OF_32_BITS: Final = (1 << 31) - 1
+_ENDS: Final = (_END_OF_32_BITS, (1 << 63) - 1)
+
+
+def gather(operation: Operation) -> Outputs:
+    """Take rows along an axis."""
+    source, indices = operation.given(0), operation.given(1)
+    axis = operation.axis(source.rank, 0)
+    dims = (*source.dims[:axis], *indices.dims, *source.dims[axis + 1 :])
+    plain = Shaped(source.element, dims)
+    known, inner = followed(source.element, dims), followed(source.element, source.dims)
+    wanted = followed(indices.element, indices.dims)
+    if known is None or inner is None or wanted is None:
+        return (plain,)
+    if source.values is None or indices.values is None:
+        return (plain,)
+    values: list[Value] = []
+    for place in places(known):
+        index = indices.values[flat(place[axis : axis + len(wanted)], wanted)]
+        if not isinstance(index, int):
+            return (plain,)
+        at = place_of(index, inner[axis])
+        behind = place[axis + len(wanted) :]
+        values.append(source.values[flat((*place[:axis], at, *behind), inner)])
+    return (Shaped(source.element, dims, tuple(values)),)
+
+
+def gather_elements(operation: Operation) -> Outputs:
+    """Take single elements: as many as there are indices."""
+    return (Shaped(operation.given(0).element, operation.given(1).dims),)
+
+
+def gather_nd(operation: Operation) -> Outputs:
+    """Take what places of several coordinates name."""
+    source, indices = operation.given(0), operation.given(1)
+    batch = operation.integer("batch_dims", 0)
+    if not indices.rank or not 0 <= batch < min(source.rank, indices.rank):
+        raise Unpriceable(f"{batch} axes of a batch of rank {source.rank}")
+    depth = indices.dims[-1]
+    if not isinstance(depth, int) or not 1 <= depth <= source.rank - batch:
+        raise Unpriceable(f"places of {operation.space.text(depth)} coordinates")
+    shared = zip(source.dims[:batch], indices.dims[:batch], strict=True)
+    ahead = tuple(operation.space.same(*pair) for pair in shared)
+    dims = (*ahead, *indices.dims[batch:-1], *source.dims[batch + depth :])
+    return (Shaped(source.element, dims),)
+
+
+def concat(operation: Operation) -> Outputs:
+    """Put tensors one after another along an axis."""
+    parts = [operation.given(place) for place in range(len(operation.inputs))]
+    if not parts or any(part.rank != parts[0].rank for part in parts):
+        raise Unpriceable("parts of different ranks")
+    axis = operation.axis(parts[0].rank)
+    dims = list(parts[0].dims)
+    dims[axis] = 0
+    for part in parts:
+        for place, dim in enumerate(part.dims):
+            if place == axis:
+                dims[axis] = dims[axis] + dim
+            else:
+                dims[place] = operation.space.same(dims[place], dim)
+    element = parts[0].element
+    if any(part.values is None for part in parts) or followed(element, tuple(dims)) is None:
+        return (Shaped(element, tuple(dims)),)
+    lookup: list[tuple[Shaped, int]] = []
+    for part in parts:
+        length = part.dims[axis]
+        assert isinstance(length, int)
+        lookup += [(part, at) for at in range(length)]
+    return (_joined(element, tuple(dims), axis, lookup),)
+
+
+def _joined(
+    element: ElementType, dims: Dims, axis: int, lookup: list[tuple[Shaped, int]]
+) -> Shaped:
+    known = followed(element, dims)
+    assert known is not None
+    values = []
+    for place in places(known):
+        part, at = lookup[place[axis]]
+        inner = followed(element, part.dims)
+        assert inner is not None
+        assert part.values is not None
+        values.append(part.values[flat((*place[:axis], at, *place[axis + 1 :]), inner)])
+    return Shaped(element, dims, tuple(values))
+
+
+def split(operation: Operation) -> Outputs:
+    """Take a tensor apart along an axis, into equal parts or as told."""
+    source = operation.given()
+    axis = operation.axis(source.rank, 0)
+    whole = source.dims[axis]
+    sizes: tuple[Size, ...] | None = operation.integers("split")
+    if sizes is None and operation.maybe(1) is not None:
+        sizes = operation.sizes(1)
+    count = operation.outputs
+    if sizes is None:
+        if operation.integer("num_outputs", count) != count or not count:
+            raise Unpriceable("another number of parts than of outputs")
+        sizes = _equal_parts(operation, whole, count)
+    if len(sizes) != count:
+        raise Unpriceable(f"{len(sizes)} parts for {count} outputs")
+    outputs = []
+    start: Size = 0
+    for part in checked_dims_of(sizes):
+        outputs.append(_part(source, axis, start, part))
+        start = start + part
+    operation.space.same(start, whole)
+    return outputs
+
+
+def _equal_parts(operation: Operation, whole: Size, count: int) -> tuple[Size, ...]:
+    """Only from opset 18 on the last part may be smaller."""
+    space = operation.space
+    if operation.opset < 18:
+        return (space.floor(whole, count),) * count
+    each = space.floor(whole + count - 1, count)
+    last = whole - each * (count - 1)
+    space.need(last)
+    return (*((each,) * (count - 1)), last)
+
+
+def checked_dims_of(sizes: tuple[Size, ...]) -> tuple[Size, ...]:
+    """Refuse parts that no tensor can have; there may be more of them than dimensions."""
+    for part in sizes:
+        checked_dims((part,))
+    return sizes
+
+
+def _part(source: Shaped, axis: int, start: Size, length: Size) -> Shaped:
+    dims = (*source.dims[:axis], length, *source.dims[axis + 1 :])
+    known = source.dims[axis]
+    if not isinstance(start, int) or not isinstance(length, int) or not isinstance(known, int):
+        return Shaped(source.element, dims)
+    if start + length > known:
+        raise Unpriceable(f"a part that ends at {start + length}, of {known}")
+
+    def where(place: Place) -> Place:
+        return (*place[:axis], place[axis] + start, *place[axis + 1 :])
+
+    return arranged(source, dims, where)
+
+
+def slice_(operation: Operation) -> Outputs:
+    """Take every so many elements between two places of each axis."""
+    source = operation.given()
+    if operation.has("starts"):
+        starts: tuple[Size, ...] = operation.integers("starts") or ()
+        ends: tuple[Size, ...] = operation.integers("ends") or ()
+        axes = operation.integers("axes")
+        steps: tuple[int, ...] = (1,) * len(starts)
+    else:
+        starts, ends = operation.sizes(1), operation.sizes(2)
+        axes = None if operation.maybe(3) is None else operation.numbers(3)
+        steps = (1,) * len(starts) if operation.maybe(4) is None else operation.numbers(4)
+    axes = tuple(range(len(starts))) if axes is None else axes
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise Unpriceable(f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes")
+    found: dict[int, tuple[Size, int]] = {}
+    dims = list(source.dims)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        place = place_of(axis, source.rank)
+        if place in found:
+            raise Unpriceable(f"axis {place} is sliced twice")
+        first, dims[place] = sliced(operation, source.dims[place], start, end, step)
+        found[place] = (first, step)
+
+    def where(place: Place) -> Place:
+        at = []
+        for axis, each in enumerate(place):
+            first, step = found.get(axis, (0, 1))
+            assert isinstance(first, int)  # an axis of known size begins at a known place
+            at.append(first + each * step)
+        return tuple(at)
+
+    if not all(isinstance(first, int) for first, _ in found.values()):
+        return (Shaped(source.element, tuple(dims)),)
+    return (arranged(source, tuple(dims), where),)
+
+
+def sliced(
+    operation: Operation, whole: Size, start: Size, end: Size, step: int
+) -> tuple[Size, Size]:
+    """Give where a slice of an axis begins and how long it is."""
+    if step == 0 or (step < 0 and end in _ENDS):
+        raise Unpriceable(f"a slice to {operation.space.text(end)} in steps of {step}")
+    if end in _ENDS:
+        end = whole
+    if isinstance(whole, int) and isinstance(start, int) and isinstance(end, int):
+        taken = (
+            range(whole)[slice(start, end, step)]
+            if step > 0
+            else _backwards(whole, start, end, step)
+        )
+        return (taken.start if len(taken) else 0), len(taken)
+    space = operation.space
+    if step < 0:
+        if start not in (-1, whole - 1) and not _endless(start):
+            raise Unpriceable("a slice backwards from a place that is not known before the run")
+        if not isinstance(end, int) or end > -_END_OF_32_BITS:
+            raise Unpriceable("a slice backwards to a place that is not known before the run")
+        if end > -ENDLESS:
+            space.need(-end - 1 - whole)
+        if start == _END_OF_32_BITS:
+            space.need(start - whole)
+        return whole - 1, space.floor(whole - step - 1, -step)
+    first = _from_front(operation, whole, start)
+    last = whole if _endless(end) else _from_front(operation, whole, end)
+    space.need(last - first)
+    # Not beyond the end: what does not follow, the interface has to hold.
+    space.need(whole - last)
+    return first, space.floor(last - first + step - 1, step)
+
+
+def _endless(place: Size) -> bool:
+    return isinstance(place, int) and (place == _END_OF_32_BITS or place >= ENDLESS)
+
+
+def _from_front(operation: Operation, whole: Size, place: Size) -> Size:
+    """Count a place from the front, when it is known on which side of zero it is."""
+    space = operation.space
+    if space.proven(place):
+        return place
+    if space.proven(-place, 1):
+        space.need(whole + place)
+        return whole + place
+    # Neither is known. If it may not be negative, the interface can say so.
+    space.need(place)
+    return place
+
+
+def _backwards(whole: int, start: int, end: int, step: int) -> range:
+    """Slice as ONNX does: a negative start counts from the back once, then is cut to the axis."""
+    first = min(max(start + whole if start < 0 else start, 0), whole - 1)
+    last = min(max(end + whole if end < 0 else end, -1), whole - 1)
+    return range(first, last, step)
+
+
+def top_k(operation: Operation) -> Outputs:
+    """Give the largest elements along an axis, and where they were."""
+    source = operation.given()
+    axis = operation.axis(source.rank, -1)
+    count: Size = operation.integer("k") if operation.has("k") else operation.size(1)
+    dims = (*source.dims[:axis], count, *source.dims[axis + 1 :])
+    return Shaped(source.element, dims), Shaped(ElementType.INT64, dims)
+
+
+RULES: Final[dict[str, Rule]] = {
+    "Gather": gather,
+    "GatherElements": gather_elements,
+    "GatherND": gather_nd,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "TopK": top_k,
+}

@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: MIT
+"""The symbols of one graph, and what is known of their values. Arithmetic is in `symbolic`.
+
+A symbol is **free**, a dimension that an item brings along, or a **floor**, another number
+divided and rounded down. Both are numbers to the expressions that are made of them.
+
+Theory of operation
+-------------------
+What is said of a shape has to be exact, or the interface has to refuse the item: a size that
+is a little off can be subtracted from the true one, multiplied, and become work that nobody
+pays for. Three tools keep it exact:
+
+- A **need** says that a number is not below zero. What does not follow from itself becomes a
+  derived symbol of the manifest, which the interface holds to be a dimension (see `export`).
+- Two sizes that have to be equal are a **conflict**. After a walk over the graph each one is
+  solved for a free symbol, which then is the other side everywhere, and the walk begins anew.
+- What neither follows nor can be said there is :class:`~.symbolic.Unpriceable`.
+
+Nothing here depends on the order in which nodes are looked at: conflicts are gathered, then
+solved in an order that comes from what they say.
+"""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from math import gcd
+from typing import Final
+
+from node.models.facts.symbolic import (
+    Expression,
+    Size,
+    Unpriceable,
+    coefficients,
+    common_factor,
+    exact_quotient,
+    made,
+    product,
+    symbol,
+    terms_of,
+)
+from protocol.limits import DERIVED_MAX, DIMENSION_MAX
+
+# Far above what the manifest takes, because unnamed dimensions turn out to be equal to others.
+FREE_MAX: Final = 1024
+FLOORS_MAX: Final = 1024
+_CONFLICTS_MAX: Final = 4096
+# A floor of a sum with another floor is bounded step by step; real ones are done in three.
+_STEPS_MAX: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A free symbol, or a floor with its numerator.
+
+    `digest` names it by what it is, not by when it was met. `solvable`: every item brings it
+    along, so that the interface can hold it to be equal to something else.
+    """
+
+    name: str
+    digest: bytes
+    solvable: bool
+    most: int
+    level: int
+    free: frozenset[int]
+    numerator: Expression | None = None
+    over: int = 1
+
+
+class Space:
+    """The symbols, needs and conflicts of one graph."""
+
+    __slots__ = (
+        *("_conflicts", "_elements", "_floors", "_rewritten", "_solved"),
+        *("lower", "symbols", "upper"),
+    )
+
+    def __init__(self) -> None:
+        """Begin without any symbol."""
+        self.symbols: list[Symbol] = []
+        self._floors: dict[tuple[Expression, int], int] = {}
+        self._elements: dict[tuple[Size, ...], Size] = {}
+        self._solved: dict[int, Size] = {}
+        self._rewritten: dict[int, Size] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin a new walk: needs and conflicts are found again."""
+        self._conflicts: set[tuple[Size, Size]] = set()
+        # Sums of symbols without their constant, and what they are at least, or at most.
+        self.lower: dict[Expression, int] = {}
+        self.upper: dict[Expression, int] = {}
+
+    # --- symbols -----------------------------------------------------------------------------
+
+    def free(self, name: str, *, solvable: bool) -> Expression:
+        """Make a free symbol."""
+        index = len(self.symbols)
+        if index >= FREE_MAX:
+            raise Unpriceable(f"more than {FREE_MAX} symbolic dimensions")
+        digest = sha256(b"free %d" % index).digest()
+        own = frozenset((index,))
+        self.symbols.append(Symbol(name, digest, solvable, DIMENSION_MAX, 0, own))
+        return symbol(index)
+
+    def floor(self, numerator: Size, over: int) -> Size:
+        """Divide by a positive number and round down, written in the one way that there is."""
+        if over < 1 or over > DIMENSION_MAX:
+            raise Unpriceable(f"a size divided by {over}")
+        whole: Size = 0
+        rest: Size = 0
+        for term in terms_of(numerator):
+            if term[1] % over:
+                rest = rest + made([term])
+            else:
+                whole = whole + made([(term[0], term[1] // over)])
+        if isinstance(rest, int):
+            return whole + rest // over
+        if all(factor < 0 for _, factor in rest.varying):
+            return whole - self.floor(over - 1 - rest, over)
+        below = made((symbols, factor % over) for symbols, factor in rest.terms)
+        whole = whole + made((s, factor // over) for s, factor in rest.terms)
+        assert isinstance(below, Expression)
+        return whole + self._proper_floor(below, over)
+
+    def _proper_floor(self, numerator: Expression, over: int) -> Size:
+        """Divide when all factors are between 0 and the divisor: shorten, flatten, intern."""
+        shared = over
+        for _, factor in numerator.varying:
+            shared = gcd(shared, factor)
+        if shared > 1:
+            constant = numerator.constant // shared
+            varying = made((s, factor // shared) for s, factor in numerator.varying)
+            return self.floor(varying + constant, over // shared)
+        for symbols, factor in numerator.varying:
+            inner = self.symbols[symbols[0]]
+            if len(symbols) == factor == 1 and inner.numerator and inner.over * over <= 1 << 32:
+                # floor((floor(r / k) + x) / m) = floor((r + k x) / (k m))
+                outside = numerator - symbol(symbols[0])
+                return self.floor(inner.numerator + outside * inner.over, inner.over * over)
+        key = (numerator, over)
+        if key not in self._floors:
+            self._floors[key] = self._new_floor(numerator, over)
+        return symbol(self._floors[key])
+
+    def _new_floor(self, numerator: Expression, over: int) -> int:
+        parts = [self.symbols[each] for each in sorted(numerator.symbols())]
+        level = 1 + max(part.level for part in parts)
+        if len(self._floors) >= FLOORS_MAX or level > DERIVED_MAX:
+            raise Unpriceable(f"more than {FLOORS_MAX} quotients of dimensions")
+        self.symbols.append(
+            Symbol(
+                f"({self.text(numerator)}) // {over}",
+                sha256(b"floor %d " % over + self.order(numerator)).digest(),
+                solvable=all(part.solvable for part in parts),
+                most=self.most(numerator) // over,
+                level=level,
+                free=frozenset().union(*(part.free for part in parts)),
+                numerator=numerator,
+                over=over,
+            )
+        )
+        return len(self.symbols) - 1
+
+    def counted(self, size: Size) -> Size:
+        """Give a size without any minus, to be multiplied with others: a price has none.
+
+        What has one becomes a symbol as it is, which is never below zero.
+        """
+        if isinstance(size, int) or min(coefficients(size)) >= 0:
+            return size
+        key = (size, 1)
+        if key not in self._floors:
+            self._floors[key] = self._new_floor(size, 1)
+        return symbol(self._floors[key])
+
+    def elements(self, dims: tuple[Size, ...]) -> Size:
+        """Count the elements of a tensor, for a price."""
+        if dims not in self._elements:
+            self._elements[dims] = product(self.counted(dim) for dim in dims)
+        return self._elements[dims]
+
+    def order(self, size: Size) -> bytes:
+        """Give a key to sort by that depends only on what a size is."""
+        if isinstance(size, int):
+            return b"" if size == 0 else b"%d" % size
+        parts = [
+            b"".join(sorted(self.symbols[each].digest for each in symbols)) + b"*%d" % factor
+            for symbols, factor in size.terms
+        ]
+        return sha256(b"+".join(sorted(parts))).digest()
+
+    def text(self, size: Size) -> str:
+        """Write a size for people, not longer than a line."""
+        parts = []
+        for symbols, factor in terms_of(size):
+            names = [self.symbols[each].name for each in symbols]
+            parts.append("*".join([str(factor), *names] if factor != 1 or not names else names))
+        return " + ".join(parts)[:200] or "0"
+
+    # --- bounds ------------------------------------------------------------------------------
+
+    def most(self, size: Size) -> int:
+        """Give a number that a size never exceeds."""
+        total = 0
+        for symbols, factor in terms_of(size):
+            bound = factor if factor > 0 or not symbols else 0
+            for each in symbols:
+                bound *= self.symbols[each].most
+            total += bound
+        return total
+
+    def least(self, size: Size) -> int:
+        """Give a number that a size is never below."""
+        return -self.most(-size)
+
+    def proven(self, size: Size, least: int = 0) -> bool:
+        """Tell whether a size is at least so much whatever the inputs are."""
+        left: Size = size - least
+        scale = 1
+        for _ in range(_STEPS_MAX):
+            # A whole number above -1 is not below zero.
+            if self.least(left) > -scale:
+                return True
+            if isinstance(left, int):
+                return False
+            floors = [each for each in left.symbols() if self.symbols[each].numerator]
+            if not floors:
+                return False
+            top = max(floors, key=lambda each: (self.symbols[each].level, each))
+            left = self._without_floor(left, top)
+            scale *= self.symbols[top].over
+        return False
+
+    def _without_floor(self, size: Expression, top: int) -> Size:
+        """Bound a multiple of `size` from below by something without the floor `top`."""
+        inner = self.symbols[top]
+        assert inner.numerator
+        total: Size = 0
+        for symbols, factor in size.terms:
+            if top not in symbols:
+                total = total + made([(symbols, factor * inner.over)])
+                continue
+            at = symbols.index(top)
+            others = made([(symbols[:at] + symbols[at + 1 :], factor)])
+            # r / k >= floor(r / k) >= (r - k + 1) / k
+            total = total + others * (inner.numerator - (inner.over - 1 if factor > 0 else 0))
+        return total
+
+    # --- needs -------------------------------------------------------------------------------
+
+    def need(self, size: Size, least: int = 0) -> None:
+        """Have the interface see to it that a size is at least so much."""
+        left: Size = size - least
+        if isinstance(left, int) or self.proven(left):
+            if not isinstance(left, int) or left >= 0:
+                return
+            raise Unpriceable(f"{self.text(size)} where at least {least} is needed")
+        inside = self._inside_floor(left)
+        if inside is not None:
+            self.need(inside)
+            return
+        self._expressible(left)
+        factors = [factor for _, factor in left.varying]
+        varying = left - left.constant
+        if min(factors) > 0:
+            assert isinstance(varying, Expression)
+            self.lower[varying] = max(self.lower.get(varying, 0), -left.constant)
+        elif max(factors) < 0:
+            opposite = -varying
+            assert isinstance(opposite, Expression)
+            if not 0 <= left.constant <= DIMENSION_MAX:
+                raise Unpriceable(f"{self.text(opposite)} at most {left.constant}")
+            self.upper[opposite] = min(self.upper.get(opposite, DIMENSION_MAX), left.constant)
+        else:
+            raise Unpriceable(f"whether {self.text(size)} is at least {least} is not known before")
+
+    def _inside_floor(self, size: Expression) -> Size | None:
+        """Say the same of what a floor divides, so that one symbol has one bound, not many."""
+        ((symbols, factor), *others) = size.varying
+        inner = self.symbols[symbols[0]]
+        if others or len(symbols) > 1 or factor not in {1, -1} or inner.numerator is None:
+            return None
+        if factor > 0:  # floor(r / k) >= c where r >= c k
+            return inner.numerator + size.constant * inner.over
+        # floor(r / k) <= c where r <= c k + k - 1
+        return size.constant * inner.over + inner.over - 1 - inner.numerator
+
+    def need_factors(self, size: Size) -> None:
+        """Have the interface see to it that a size is positive, also one that is a product."""
+        if isinstance(size, int) or self.proven(size, 1):
+            self.need(size, 1)
+            return
+        shared, number = common_factor(size)
+        for each in set(shared):
+            self.need(symbol(each), 1)
+        cofactor = exact_quotient(size, product([number, *map(symbol, shared)]))
+        assert cofactor is not None
+        self.need(cofactor, 1)
+
+    def _expressible(self, size: Expression) -> None:
+        """Refuse what no derived symbol of a manifest can say."""
+        if not size.linear:
+            raise Unpriceable(f"{self.text(size)} is a product: the interface knows sums")
+        if not all(self.symbols[each].solvable for each in size.symbols()):
+            raise Unpriceable(f"{self.text(size)} depends on an input that may be absent")
+        if max(map(abs, coefficients(size))) > DIMENSION_MAX:
+            raise Unpriceable(f"{self.text(size)} has a number above {DIMENSION_MAX}")
+
+    # --- conflicts ---------------------------------------------------------------------------
+
+    def same(self, one: Size, other: Size) -> Size:
+        """Give the size of two that a node wants to be equal; where they differ, it fails."""
+        if one == other:
+            return one
+        if isinstance(one, int) and isinstance(other, int):
+            raise Unpriceable(f"{one} and {other} should be equal")
+        if self._solution(one, other):
+            self._conflict(one, other)
+        return self._chosen(one, other)
+
+    def equal(self, one: Size, other: Size) -> Size:
+        """Have two sizes be equal of which no node says that it fails when they differ."""
+        if one != other and self._solution(one, other) is None:
+            raise Unpriceable(f"whether {self.text(one)} is {self.text(other)} is not known before")
+        return self.same(one, other)
+
+    def meet(self, one: Size, other: Size) -> Size:
+        """Give the size that two become in a broadcast: equal, or one of them is 1."""
+        if one in (other, 1):
+            return other
+        if other == 1:
+            return one
+        if self._solution(one, other):
+            self._conflict(one, other)
+            return self._chosen(one, other)
+        if isinstance(one, int) or isinstance(other, int):
+            # A number other than 1 is what comes out, whichever of the two cases holds.
+            return self.same(one, other)
+        for small, large in ((one, other), (other, one)):
+            if self.proven(large - small):
+                # Equal, or 1 below another number: only 0 beside 1 would give 0, so it is at
+                # least 1. Any other pair fails in the run. So halves meet what they are half of.
+                self.need_factors(small)
+                return large
+        raise Unpriceable(f"{self.text(one)} meets {self.text(other)}")
+
+    def _conflict(self, one: Size, other: Size) -> None:
+        pair = (one, other) if self.order(one) <= self.order(other) else (other, one)
+        self._conflicts.add(pair)
+        if len(self._conflicts) > _CONFLICTS_MAX:
+            raise Unpriceable(f"more than {_CONFLICTS_MAX} dimensions should be equal and differ")
+
+    def _chosen(self, one: Size, other: Size) -> Size:
+        if isinstance(one, int):
+            return one
+        return other if isinstance(other, int) else min(one, other, key=self.order)
+
+    def _solution(self, one: Size, other: Size) -> tuple[int, Size] | None:
+        """Solve `one = other` for the last free symbol for which that is possible."""
+        difference = one - other
+        if isinstance(difference, int):
+            return None
+        for each in sorted(difference.symbols(), reverse=True):
+            mine = self.symbols[each]
+            if mine.numerator or not mine.solvable:
+                continue
+            factor = next((f for symbols, f in difference.terms if symbols == (each,)), 0)
+            rest = (difference - symbol(each) * factor) * -factor
+            if factor in (1, -1) and self._may_replace(rest, each):
+                return each, rest
+        return None
+
+    def _may_replace(self, rest: Size, index: int) -> bool:
+        """Whether every dimension that was a symbol may be `rest` instead."""
+        if isinstance(rest, int):
+            return 0 <= rest <= DIMENSION_MAX
+        parts = [self.symbols[each] for each in rest.symbols()]
+        return (
+            rest.linear
+            and min(coefficients(rest)) >= 0
+            and all(part.solvable and index not in part.free for part in parts)
+        )
+
+    def solve(self) -> bool:
+        """Solve the conflicts of a walk; tell whether anything changed, so that one more is due."""
+        pairs = sorted(self._conflicts, key=lambda pair: tuple(map(self.order, pair)))
+        changed = False
+        for one, other in pairs:
+            found = self._solution(self.rewrite(one), self.rewrite(other))
+            if found:
+                self._solved[found[0]] = found[1]
+                self._rewritten = {}
+                for each, solution in tuple(self._solved.items()):
+                    self._solved[each] = self.rewrite(solution)
+                    self._rewritten = {}
+                changed = True
+        return changed
+
+    def rewrite(self, size: Size) -> Size:
+        """Put the solutions in place of the symbols that were solved."""
+        total: Size = 0
+        for symbols, factor in terms_of(size):
+            total = total + product([factor, *(self._rewrite(each) for each in symbols)])
+        return total
+
+    def _rewrite(self, index: int) -> Size:
+        if index not in self._rewritten:
+            mine = self.symbols[index]
+            if mine.numerator:
+                new = self.floor(self.rewrite(mine.numerator), mine.over)
+            else:
+                new = self._solved.get(index, symbol(index))
+            self._rewritten[index] = new
+        return self._rewritten[index]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The inspector reads what strangers wrote: it is contained, and whatever it says is checked."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trio
+
+from node.models import incoming
+from node.models.intake import TakenIn, inspect, take_in
+from node.models.policy import LOCAL
+from protocol.errors import Refused
+from protocol.reasons import Reason
+from tests.node.executor.test_throwaway import children, descriptors
+from tests.node.models.small import model
+
+BAD = "tests.node.models.bad_inspector"
+NOSY = "tests.node.models.nosy_inspector"
+UNCONFINED = "tests.node.models.unconfined_inspector"
+SECRET = b"secret"
+
+pytestmark = pytest.mark.slow
+
+SMALL = model("small (float[N] x) => (float[N] y) { y = Relu(x) }")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder of somebody's model; beside it lies what nobody may read."""
+    folder = tmp_path / "models"
+    (folder / "inner").mkdir(parents=True)
+    (tmp_path / "secret").write_bytes(SECRET)
+    (folder / "graph.onnx").write_bytes(SMALL.SerializeToString())
+    (folder / "weights").write_bytes(bytes(8192))
+    (folder / "link").symlink_to(tmp_path / "secret")
+    (folder / "linked").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    return folder
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file below, with its bytes."""
+    files = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+async def by(inspector: str, how: str, place: Path, deadline_s: float = 60.0) -> TakenIn:
+    """Take the model in by an inspector that does as the model is called."""
+    graph, blobs = place / "graph.onnx", place.parent / "blobs"
+    return await take_in(
+        graph, blobs, policy=LOCAL, name=how, inspector=inspector, deadline_s=deadline_s
+    )
+
+
+SAYS = {
+    "outside": "outside the folder",
+    "outside to read": "outside the folder",
+    "deep outside": "outside the folder",
+    "absolute": "outside the folder",
+    "link": "a symbolic link",
+    "linked folder": "a symbolic link",
+    "hard name": "plain name",
+    "folder": "no ordinary file",
+    "pipe": "no ordinary file",
+    "missing": "no such file",
+    "beyond": "cut off: 8192 bytes, of 8193",
+    "far beyond": "cut off",
+    "reads much": "wants to read 4096 bytes",
+    "negative": "the number -1",
+    "greedy": "each byte of weights many times",
+    "many": "more than 5 tensors",
+    "too much": "more than was in the graph",
+    "nonsense": "no msgpack",
+    "a wrong word": "at this point",
+    "a reason of others": "at this point",
+    "nothing": "no msgpack",
+    "flood": "a message of 4294967295 bytes",
+    "streams on": "a message of 0 bytes|said",
+    "overwrites": "Bad file descriptor",
+    "leaves": "ended with code 0",
+    "another graph": "blobs that it did not make",
+    "another tensor": "blobs that it did not make",
+    "another size": "blobs that it did not make",
+    "half a tensor": "said",
+    "a broken manifest": "a broken manifest",
+    "hang": "was not done within",
+    "starts a blob": "was not done within",
+}
+
+
+@pytest.mark.parametrize("how", SAYS)
+async def test_an_inspector_that_was_taken_over_reaches_nothing(
+    how: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(incoming, "TENSORS_MAX", 5)
+    before = snapshot(place.parent), children(), descriptors()
+    deadline_s = 0.5 if "was not done" in SAYS[how] else 60.0
+    with pytest.raises(Refused, match=SAYS[how]) as caught:
+        await by(BAD, how, place, deadline_s)
+    assert caught.value.reason in {Reason.MODEL_REFUSED, Reason.TOO_LARGE}
+    assert list((place.parent / "blobs").iterdir()) == []
+    assert (snapshot(place.parent), children(), descriptors()) == before
+
+
+@pytest.mark.parametrize("how", ["another graph", "outside", "too much", "hang", "leaves"])
+async def test_an_inspector_of_strangers_can_ask_for_nothing(how: str, place: Path) -> None:
+    taken = await take_in(place / "graph.onnx", place.parent / "blobs", policy=LOCAL)
+    assert taken.manifest
+    graph = place.parent / "blobs" / taken.graph.hex()
+    claims = replace(taken.manifest, name=how)
+    with pytest.raises(Refused):
+        await inspect(claims, graph, inspector=BAD, deadline_s=0.5 if how == "hang" else 60.0)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("read a file", "list a folder", "write a file", "look at the parent", "open a socket"),
+        *("open a pair", "start a program", "fork", "kill the parent", "take all memory"),
+    ],
+)
+async def test_whoever_takes_the_inspector_over_finds_nothing_to_reach(
+    how: str, place: Path
+) -> None:
+    with pytest.raises(Refused, match=r"contained: (PermissionError|MemoryError|OSError)"):
+        await by(NOSY, how, place)
+
+
+async def test_without_a_sandbox_no_graph_of_a_stranger_is_read(place: Path) -> None:
+    taken = await by(UNCONFINED, "of our own", place)
+    assert taken.manifest
+    graph = place.parent / "blobs" / taken.graph.hex()
+    await inspect(taken.manifest, graph)
+    with pytest.raises(Refused, match="cannot contain a stranger's graph: without landlock"):
+        await inspect(taken.manifest, graph, inspector=UNCONFINED)
+
+
+async def test_a_caller_that_leaves_takes_the_inspector_with_it(place: Path) -> None:
+    before = children(), descriptors()
+    with trio.move_on_after(0.3):
+        await by(BAD, "hang", place)
+    assert (children(), descriptors()) == before
+    assert list((place.parent / "blobs").iterdir()) == []
