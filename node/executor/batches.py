@@ -26,14 +26,16 @@ JOINED_BYTES_MAX = 8 << 20
 
 @dataclass(eq=False)
 class _Waiting:
-    """One caller, and what it gets."""
+    """One caller, and what it gets. `behind`: others were there first."""
 
     inputs: Item
     look: bool
     due_s: float
+    behind: bool
     done: trio.Event = field(default_factory=trio.Event)
     outputs: Outputs | None = None
     error: CommonsError | None = None
+    left: bool = False
 
     @property
     def rows(self) -> int:
@@ -54,6 +56,19 @@ class _Waiting:
         self.done.set()
 
 
+@dataclass(frozen=True, slots=True)
+class _Joined:
+    """Calls that run as one, for as long as one of their callers is there."""
+
+    calls: list[_Waiting]
+    scope: trio.CancelScope
+
+    def give_up(self) -> None:
+        """Stop computing what nobody waits for."""
+        if all(each.left for each in self.calls):
+            self.scope.cancel()
+
+
 class BatchingRunner:
     """A :class:`~node.executor.executor.Runner` that joins calls in front of another one."""
 
@@ -63,6 +78,7 @@ class BatchingRunner:
         self._nursery = nursery
         self._queue: list[_Waiting] = []
         self._working = False
+        self._running: _Joined | None = None
 
     async def run(
         self, inputs: Sequence[Tensor], *, deadline_s: float, look: bool = False
@@ -70,7 +86,9 @@ class BatchingRunner:
         """Run a call, together with others that wait for the same runner."""
         if not _can_join(inputs):
             return await self._inner.run(inputs, deadline_s=deadline_s, look=look)
-        mine = _Waiting(tuple(inputs), look, trio.current_time() + deadline_s)
+        await trio.lowlevel.checkpoint_if_cancelled()
+        due_s = trio.current_time() + deadline_s
+        mine = _Waiting(tuple(inputs), look, due_s, behind=self._working)
         self._queue.append(mine)
         if not self._working:
             self._working = True
@@ -79,8 +97,7 @@ class BatchingRunner:
             with trio.move_on_at(mine.due_s):
                 await mine.done.wait()
         finally:
-            if mine in self._queue:
-                self._queue.remove(mine)
+            self._leave(mine)
         if mine.error:
             raise mine.error
         if mine.outputs is None:
@@ -95,6 +112,13 @@ class BatchingRunner:
         """Begin a session; its steps are not joined with anything."""
         return await self._inner.open(state)
 
+    def _leave(self, mine: _Waiting) -> None:
+        mine.left = True
+        if mine in self._queue:
+            self._queue.remove(mine)
+        elif self._running and not mine.done.is_set():
+            self._running.give_up()
+
     async def _work(self) -> None:
         """Serve the queue until it is empty."""
         try:
@@ -102,46 +126,71 @@ class BatchingRunner:
                 await self._serve(self._take())
         finally:
             self._working = False
+            _settle_all(self._queue, Refused(Reason.HANDED_BACK, "the executor was closed"))
 
     def _take(self) -> list[_Waiting]:
         """Choose who goes now: the first, and those of its form, up to the caps."""
         first, *others = self._queue
         joined, rows, size_bytes = [first], first.rows, first.size_bytes
         for each in others:
+            if each.form != first.form:
+                continue
             rows, size_bytes = rows + each.rows, size_bytes + each.size_bytes
             if rows > ROWS_MAX or size_bytes > JOINED_BYTES_MAX:
                 break
-            if each.form == first.form:
-                joined.append(each)
+            joined.append(each)
         for each in joined:
             self._queue.remove(each)
         return joined
 
-    async def _serve(self, joined: list[_Waiting]) -> None:
+    async def _serve(self, calls: list[_Waiting]) -> None:
         """Run a few calls as one; when that fails, each by itself, so that one spoils no other."""
         try:
-            outputs = await self._run([each.inputs for each in joined], joined)
-            for each, part in zip(joined, outputs, strict=True):
-                each.settle(part)
+            with trio.CancelScope() as scope:
+                self._running = _Joined(calls, scope)
+                for each, part in zip(calls, await self._run(calls), strict=True):
+                    each.settle(part)
         except CommonsError as error:
-            if len(joined) == 1:
-                joined[0].settle(None, error)
-                return
-            for each in joined:
-                await self._serve([each])
+            if len(calls) == 1:
+                calls[0].settle(None, _as_seen_by(calls[0], error))
+            elif error.reason is Reason.DEADLINE:  # that of the most patient of them
+                _settle_all(calls, error)
+            else:
+                for each in calls:
+                    each.behind = True  # whatever it finds now was none of its doing
+                    if not each.left:
+                        await self._serve([each])
+        finally:
+            self._running = None
+            _settle_all(calls, Refused(Reason.HANDED_BACK, "the executor was closed"))
 
-    async def _run(self, items: list[Item], joined: list[_Waiting]) -> list[Outputs]:
-        remaining_s = max(each.due_s for each in joined) - trio.current_time()
+    async def _run(self, calls: list[_Waiting]) -> list[Outputs]:
+        remaining_s = max(each.due_s for each in calls) - trio.current_time()
         got = await self._inner.run(
-            join(items), deadline_s=max(remaining_s, 0.001), look=joined[0].look
+            join([each.inputs for each in calls]),
+            deadline_s=max(remaining_s, 0.001),
+            look=calls[0].look,
         )
-        rows = [each.rows for each in joined]
+        rows = [each.rows for each in calls]
         parts = split(got.tensors, rows)
         share = got.busy_s / sum(rows)
         return [
             Outputs(part, got.finite, share * count)
             for part, count in zip(parts, rows, strict=True)
         ]
+
+
+def _settle_all(calls: Sequence[_Waiting], error: CommonsError) -> None:
+    """Let nobody wait for an answer that cannot come any more."""
+    for each in calls:
+        if not each.done.is_set():
+            each.settle(None, error)
+
+
+def _as_seen_by(call: _Waiting, error: CommonsError) -> CommonsError:
+    """Whoever waited for a runner that another call took down may ask for a new one."""
+    lost = call.behind and error.reason is Reason.IDLE
+    return Refused(Reason.HANDED_BACK, error.detail) if lost else error
 
 
 def is_batchable(interface: Interface) -> bool:

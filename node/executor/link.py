@@ -11,8 +11,9 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import trio
@@ -37,7 +38,13 @@ from node.executor.wire import (
 )
 from node.executor.zygote import Child
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
-from protocol.limits import DIMENSION_MAX, NAME_BYTES_MAX, PORTS_MAX, TENSOR_BYTES_MAX
+from protocol.limits import (
+    DIMENSION_MAX,
+    PORTS_MAX,
+    RANK_MAX,
+    TENSOR_BYTES_MAX,
+    TENSOR_NAME_BYTES_MAX,
+)
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor, TensorHeader
 
@@ -48,6 +55,11 @@ WORDS_S = 10.0
 COPY_BYTES = 1 << 20
 
 _BUFFER_BYTES = 1 << 16
+
+# Ports with as many dimensions as they may have are described with fewer; a document of empty
+# lists would keep the daemon busy for a while.
+_VALUES_MAX = 1 << 16
+
 _MAY_SAY = frozenset(
     {
         Reason.MODEL_REFUSED,
@@ -97,6 +109,7 @@ class Link:
         self.gone = ""
         self._reason = Reason.IDLE
         self._ended: trio.Event | None = None
+        self._forgotten: list[int] = []
 
     @property
     def shared_bytes(self) -> int:
@@ -104,17 +117,26 @@ class Link:
         return self._in.size_bytes + self._out.size_bytes
 
     @property
+    def is_gone(self) -> bool:
+        """It serves nobody any more: it was ended, or its process ended without being asked."""
+        return bool(self.gone) or self.child.ended.is_set()
+
+    @property
     def is_free(self) -> bool:
         """Nobody has the turn, and nobody waits for it."""
         return not self._turns.locked()
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    async def turn(self, due_s: float = inf) -> AsyncIterator[None]:
         """Hold the runner for one call; in the order in which callers came."""
-        await acquire(self._turns)
+        was_there = not self.gone
+        await acquire(self._turns, due_s)
         try:
             if self.gone:
-                raise Refused(self._reason, f"the runner is gone: {self.gone}")
+                # Whoever waited for a runner that another caller took down may ask for a new one.
+                lost = was_there and self._reason is Reason.IDLE
+                reason = Reason.HANDED_BACK if lost else self._reason
+                raise Refused(reason, f"the runner is gone: {self.gone}")
             yield
         finally:
             self._turns.release()
@@ -142,8 +164,14 @@ class Link:
 
     async def place(self, headers: Sequence[TensorHeader]) -> tuple[list[Placed], list[memoryview]]:
         """Make room for inputs; the views are where to write them, in the turn of the caller."""
+        self._check_there()
         placed, size_bytes = layout(headers)
-        await self._grow(self._in, Op.ROOM_IN, size_bytes)
+        try:
+            await self._grow(self._in, Op.ROOM_IN, size_bytes)
+        except ConnectionError as error:
+            reason, words = await self._last_words(error)
+            await self.end(words)
+            raise Refused(reason, words) from None
         return placed, [self._in.view[each.offset : each.end] for each in placed]
 
     async def call(
@@ -161,15 +189,16 @@ class Link:
         Whatever ends this without an answer (deadline, cancellation, a runner that lies or
         dies) ends the runner too: nobody could tell its next answer from this one's.
         """
+        self._check_there()
         answered = False
         try:
             with trio.fail_after(deadline_s):
                 await self._send_call(op, inputs, expected, session, look=look)
-                head, table = await self._receive_words()
+                head, table = await self._receive_words(session)
                 if head.op == Op.NEEDS and expected is None:
-                    head, table = await self._make_room(bytes(table[:20]), session)
-                if head.op != Op.DONE or head.session != session:
-                    raise _broken(f"word {head.op} of session {head.session}")
+                    head, table = await self._make_room(bytes(table[:32]), session)
+                if head.op != Op.DONE:
+                    raise _broken(f"word {head.op} instead of an answer")
                 answer = await self._receive_answer(head, table)
             answered = True
         except Refused:
@@ -182,6 +211,7 @@ class Link:
             self.gone = f"it broke the rules of its link: {error.detail}"
             raise Refused(Reason.RUN_FAILED, self.gone) from None
         except OSError as error:
+            self._check_there()
             reason, self.gone = await self._last_words(error)
             raise Refused(reason, self.gone) from None
         except trio.ClosedResourceError:
@@ -192,12 +222,20 @@ class Link:
         return answer
 
     async def forget(self, session: int) -> None:
-        """Tell it to drop a session; nothing is answered."""
-        await self._send(head_bytes(Op.CLOSE, session=session))
+        """Tell it to drop a session, at the latest with the next call; nothing is answered."""
+        self._forgotten.append(session)
+        if self.is_free and not self.gone:  # else it would land within another caller's message
+            async with self.turn():
+                with suppress(OSError):  # it died; the next call finds out how
+                    await self._send_forgotten()
+
+    def _check_there(self) -> None:
+        if self._ended is not None:
+            raise Refused(self._reason, f"the runner was ended: {self.gone}")
 
     async def end(self, why: str, reason: Reason = Reason.IDLE) -> None:
         """Kill it and wait until it is gone, with its memory. Later calls are told why."""
-        if self._ended:
+        if self._ended is not None:
             with trio.CancelScope(shield=True):
                 await self._ended.wait()
             return
@@ -216,6 +254,10 @@ class Link:
 
     # --- sending ------------------------------------------------------------------------------
 
+    async def _send_forgotten(self) -> None:
+        while self._forgotten:
+            await self._send(head_bytes(Op.CLOSE, session=self._forgotten.pop()))
+
     async def _send_call(
         self,
         op: Op,
@@ -225,6 +267,7 @@ class Link:
         *,
         look: bool,
     ) -> None:
+        await self._send_forgotten()
         placed: list[Placed] = []
         tensors: list[Tensor] = []
         for each in inputs:
@@ -278,10 +321,14 @@ class Link:
 
     # --- receiving ----------------------------------------------------------------------------
 
-    async def _receive_words(self) -> tuple[Head, memoryview]:
-        """Read head and table; a failure is raised here."""
+    async def _receive_words(self, session: int = 0) -> tuple[Head, memoryview]:
+        """Read head and table; a failure is raised here. Only tensors may come after a table."""
         head = parse_head(await self._receive(HEAD.size))
         table = await self._receive(head.table_bytes)
+        if head.session != session:
+            raise _broken(f"word {head.op} of session {head.session}")
+        if head.op != Op.DONE and (head.count or head.inline_bytes or self._heard):
+            raise _broken(f"more than word {head.op}")
         if head.op == Op.FAILED:
             raise Refused(*parse_failure(table, _MAY_SAY))
         return head, table
@@ -302,11 +349,11 @@ class Link:
 
     async def _make_room(self, wanted: bytes, session: int) -> tuple[Head, memoryview]:
         """Give a runner the room that it asks for, within the cap of one tensor's size."""
-        if not wanted.isdigit() or int(wanted) > 2 * TENSOR_BYTES_MAX:
+        if not wanted.isdigit() or int(wanted) > 2 * TENSOR_BYTES_MAX or len(wanted) > 20:
             raise _broken(f"a need of {wanted!r} bytes")
         await self._grow(self._out, Op.ROOM_OUT, int(wanted))
         await self._send(head_bytes(Op.AGAIN, session=session))
-        return await self._receive_words()
+        return await self._receive_words(session)
 
     async def _receive(self, size_bytes: int) -> memoryview:
         """Take so many bytes, in memory of their own: what was heard already, then the rest."""
@@ -340,27 +387,38 @@ class Link:
     def _take_description(self, op: int, table: memoryview) -> None:
         if op != Op.READY:
             raise _broken(f"word {op} instead of ready")
-        said: dict[str, Any] = json.loads(bytes(table))
-        for side in ("inputs", "outputs"):
-            rows = said[side]
+        document = bytes(table)
+        if document.count(b",") > _VALUES_MAX:
+            raise _broken("far more values than ports could need")
+        said: dict[str, Any] = json.loads(document)
+        for rows in (said["inputs"], said["outputs"], said["layers"]):
             if not isinstance(rows, list) or len(rows) > PORTS_MAX:
-                raise _broken(f"{len(rows)} {side}")
-            ports = tuple(
-                PortSaid(str(name), ElementType(element), tuple(map(_dimension, dims)))
-                for name, element, dims in rows
+                raise _broken("ports or layers that are no list, or too many")
+        self.inputs, self.outputs = (
+            tuple(
+                PortSaid(_text(name), ElementType(element), _dimensions(dims))
+                for name, element, dims in said[side]
             )
-            setattr(self, side, ports)
+            for side in ("inputs", "outputs")
+        )
         self.layers = tuple(
-            Layer(str(name), bool(on), str(why)) for name, on, why in said["layers"]
+            Layer(_text(name), bool(on), _text(why)) for name, on, why in said["layers"]
         )
 
 
-async def acquire(what: trio.Lock | trio.Semaphore) -> None:
-    """Take it at once when it is free: trio's own way costs a turn of its loop."""
+async def acquire(what: trio.Lock | trio.Semaphore, due_s: float = inf) -> None:
+    """Take it at once when it is free: trio's own way costs a turn of its loop.
+
+    Whoever waits for too long leaves a runner alone that works for somebody else.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
     try:
         what.acquire_nowait()
     except trio.WouldBlock:
-        await what.acquire()
+        with trio.move_on_at(due_s) as waiting:
+            await what.acquire()
+        if waiting.cancelled_caught:
+            raise Refused(Reason.DEADLINE, "its turn did not come in time") from None
 
 
 async def copy(source: memoryview, target: memoryview) -> None:
@@ -370,11 +428,23 @@ async def copy(source: memoryview, target: memoryview) -> None:
         await trio.lowlevel.checkpoint()
 
 
-def _dimension(said: object) -> int | str | None:
-    """Read a size, or the name of one."""
-    if isinstance(said, str):
-        return said[:NAME_BYTES_MAX]
-    return said if isinstance(said, int) and 0 <= said <= DIMENSION_MAX else None
+def _dimensions(said: Sequence[object]) -> tuple[int | str | None, ...]:
+    """Read sizes, or the names of some."""
+    if len(said) > RANK_MAX:
+        raise _broken(f"{len(said)} dimensions")
+    return tuple(
+        _text(dim)
+        if isinstance(dim, str)
+        else (dim if isinstance(dim, int) and 0 <= dim <= DIMENSION_MAX else None)
+        for dim in said
+    )
+
+
+def _text(said: object) -> str:
+    """Read a name: a bounded one, and nothing in it speaks to a terminal."""
+    return "".join(
+        each if each.isprintable() else " " for each in str(said)[:TENSOR_NAME_BYTES_MAX]
+    )
 
 
 def _broken(detail: str) -> CommonsError:

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Runners as the seam describes them, over a link to a process. Who gets one is in `pool`.
+"""Runners as the seam describes them, over a link to a process. Who gets one is in `leases`.
 
 Inputs are held against the interface before anything is sent, outputs before anybody sees
 them, and what a caller keeps is a copy that the runner cannot reach any more.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
+from math import inf
+from typing import Protocol
 
 import trio
 
 from node.executor.executor import Call, Item, Model, Outputs, Session
-from node.executor.link import COPY_BYTES, Answer, Link, acquire, copy
+from node.executor.link import COPY_BYTES, WORDS_S, Answer, PortSaid, acquire, copy
+from node.executor.rooms import own_memory
 from node.executor.wire import INLINE_BYTES_MAX, Op, Placed, header_of
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.interface import Dims, Interface, PortShape
@@ -28,10 +31,63 @@ _ANY_BITS = frozenset(each for each in ElementType if each.bits and not each.bit
 }
 
 
-class LinkedRunner:
-    """A :class:`~node.executor.executor.Runner` whose model is loaded in another process."""
+class RunnerLink(Protocol):
+    """What reaches one runner: :class:`~node.executor.link.Link`, or what simulates one."""
 
-    def __init__(self, link: Link, model: Model, slots: trio.Semaphore) -> None:
+    @property
+    def inputs(self) -> Sequence[PortSaid]:
+        """The ports as the runner says them; empty where only an interface is believed."""
+        ...
+
+    @property
+    def shared_bytes(self) -> int:
+        """What it holds beside its own memory."""
+        ...
+
+    @property
+    def gone(self) -> str:
+        """Why it was ended; empty while it was not."""
+        ...
+
+    @property
+    def is_gone(self) -> bool:
+        """It serves nobody any more, whether or not somebody has noticed."""
+        ...
+
+    def turn(self, due_s: float = inf) -> AbstractAsyncContextManager[None]:
+        """Hold it for one call; in the order in which callers came."""
+        ...
+
+    async def place(self, headers: Sequence[TensorHeader]) -> tuple[list[Placed], list[memoryview]]:
+        """Make room for inputs; the views are where to write them."""
+        ...
+
+    async def call(
+        self,
+        op: Op,
+        inputs: Sequence[Tensor] | Sequence[Placed],
+        *,
+        expected: Sequence[TensorHeader] | None = None,
+        session: int = 0,
+        look: bool = False,
+        deadline_s: float = WORDS_S,
+    ) -> Answer:
+        """Call in the caller's turn; without an answer it is ended."""
+        ...
+
+    async def forget(self, session: int) -> None:
+        """Drop a session."""
+        ...
+
+    async def end(self, why: str, reason: Reason = Reason.IDLE) -> None:
+        """End it, and wait until it is gone."""
+        ...
+
+
+class LinkedRunner:
+    """A :class:`~node.executor.executor.Runner` whose model is loaded elsewhere."""
+
+    def __init__(self, link: RunnerLink, model: Model, slots: trio.Semaphore) -> None:
         """`slots` bounds how many calls of all runners compute at the same time."""
         self.link = link
         self._model = model
@@ -46,9 +102,10 @@ class LinkedRunner:
     ) -> Outputs:
         """Run one call on tensors that are there, and own what comes out."""
         expected = self._expected([each.header for each in inputs])
-        async with self.link.turn(), slot(self._slots):
+        due_s = trio.current_time() + deadline_s
+        async with self.link.turn(due_s), slot(self._slots, due_s):
             answer = await self.link.call(
-                Op.RUN, inputs, expected=_big(expected), look=look, deadline_s=deadline_s
+                Op.RUN, inputs, expected=_big(expected), look=look, deadline_s=_left_s(due_s)
             )
             return await _owned(answer, expected)
 
@@ -79,7 +136,7 @@ class LinkedRunner:
         if interface is None:
             _check_forms(self.link.inputs, headers)
             return None
-        given = tuple((each.element, each.dims) for each in headers)
+        given = tuple((each.element, each.dims, each.size_bytes) for each in headers)
         if given not in self._known:
             _check_forms(self._items, headers)
             values = interface.bind([each.dims for each in headers], self._model.adapter_dims())
@@ -94,7 +151,7 @@ class _PlacedCall:
 
     def __init__(
         self,
-        link: Link,
+        link: RunnerLink,
         placed: list[Placed],
         inputs: tuple[memoryview, ...],
         expected: list[TensorHeader] | None,
@@ -140,7 +197,9 @@ class LinkedSession:
         """Run one call on the state, which is then the next one's."""
         self._check_open()
         link = self._runner.link
-        async with link.turn(), slot(self._slots):
+        due_s = trio.current_time() + deadline_s
+        async with link.turn(due_s), slot(self._slots, due_s):
+            self._check_open()
             outputs, state_dims = self._bind(inputs)
             answer = await link.call(
                 Op.STEP,
@@ -148,17 +207,21 @@ class LinkedSession:
                 expected=_big(outputs),
                 session=self._number,
                 look=look,
-                deadline_s=deadline_s,
+                deadline_s=_left_s(due_s),
             )
-            got = await _owned(answer, outputs)
             self._state_dims = state_dims
-            return got
+            try:
+                return await _owned(answer, outputs)
+            except BaseException:  # the state moved on, and the caller does not know how
+                await self.close()
+                raise
 
     async def read_state(self) -> Item:
         """Give the state, in the order of the interface's pairs."""
         self._check_open()
         link = self._runner.link
         async with link.turn():
+            self._check_open()
             answer = await link.call(Op.READ, (), session=self._number)
             ports = [self._interface.inputs[at] for at in self._stays_in]
             expected = [
@@ -200,13 +263,21 @@ class LinkedSession:
 
 
 @asynccontextmanager
-async def slot(slots: trio.Semaphore) -> AsyncIterator[None]:
+async def slot(slots: trio.Semaphore, due_s: float = inf) -> AsyncIterator[None]:
     """Compute while others may not."""
-    await acquire(slots)
+    await acquire(slots, due_s)
     try:
         yield
     finally:
         slots.release()
+
+
+def _left_s(due_s: float) -> float:
+    """Say how much time a call has left; without any, its runner is not even asked."""
+    left_s = due_s - trio.current_time()
+    if left_s <= 0:
+        raise Refused(Reason.DEADLINE, "its turn did not come in time")
+    return left_s
 
 
 # --- forms ----------------------------------------------------------------------------------------
@@ -215,7 +286,7 @@ async def slot(slots: trio.Semaphore) -> AsyncIterator[None]:
 def _check_forms(
     ports: Sequence[PortShape] | Sequence[object], given: Sequence[TensorHeader]
 ) -> None:
-    """Refuse inputs of another number or type; their dimensions are the interface's business."""
+    """Refuse inputs of another number, type or rank; symbols are the interface's business."""
     if len(ports) != len(given):
         detail = f"{len(given)} tensors, expected {len(ports)}"
         raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
@@ -225,6 +296,35 @@ def _check_forms(
             name: str = port.name  # type: ignore[attr-defined]  # both kinds have it
             detail = f"{name} is {header.element.name}, expected {element.name}"
             raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+        if broken := header.broken_rule() or _misfit(port, header.dims):
+            raise RemoteProtocolError(Reason.INPUT_DEVIATES, broken)
+
+
+def _misfit(port: object, dims: Dims) -> str:
+    """Say why dimensions can be none of this port's, whatever its symbols are."""
+    if not isinstance(port, PortShape):
+        return ""
+    fits = len(dims) == len(port.dims) and all(
+        symbolic or value == size for size, (symbolic, value) in zip(dims, port.dims, strict=True)
+    )
+    return "" if fits else f"{port.name} is {dims}: not what the interface says"
+
+
+def check_adapter(model: Model) -> None:
+    """Refuse an adapter that the interface has no place for; its symbols bind with the inputs'."""
+    if model.adapter is None or model.interface is None:
+        return
+    there = {port.name: port for port in model.interface.inputs if port.optional}
+    names = [name for name, _ in model.adapter.tensors]
+    if lost := [name for name in names if name not in there]:
+        raise Refused(Reason.MODEL_REFUSED, f"the model has no place for {lost[0]!r}")
+    if len(set(names)) < len(names):
+        raise Refused(Reason.MODEL_REFUSED, "the adapter names a tensor twice")
+    ports = [there[name] for name in names]
+    try:
+        _check_forms(ports, [each.header for _, each in model.adapter.tensors])
+    except RemoteProtocolError as error:
+        raise Refused(Reason.MODEL_REFUSED, f"the adapter: {error.detail}") from None
 
 
 def _inputs_of(model: Model) -> tuple[PortShape, ...]:
@@ -274,7 +374,7 @@ async def _owned(answer: Answer, expected: list[TensorHeader] | None) -> Outputs
     for each in answer.tensors:
         data = each.data
         if len(data) > COPY_BYTES:
-            own = memoryview(bytearray(len(data)))
+            own = own_memory(len(data))
             await copy(memoryview(data), own)
             data = own.toreadonly()
         else:

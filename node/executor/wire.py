@@ -45,7 +45,7 @@ _REMEMBERED_BYTES = 1 << 10
 TABLE_BYTES_MAX = 1 << 20
 
 #: Up to here a copy through the socket is cheaper than telling the other side where to look.
-INLINE_BYTES_MAX = 1 << 18
+INLINE_BYTES_MAX = 1 << 17
 
 #: Where a tensor may begin in shared memory: a cache line, and what vector units like.
 ALIGNMENT = 64

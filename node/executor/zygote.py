@@ -77,8 +77,8 @@ class Zygote:
         self._control: trio.socket.SocketType | None = None
         self._children: dict[int, Child] = {}
         self._lock = trio.Lock()
-        self._answers: trio.MemorySendChannel[tuple[dict[str, Any], list[int]]] | None = None
-        self._heard: trio.MemoryReceiveChannel[tuple[dict[str, Any], list[int]]] | None = None
+        self._answers: trio.MemorySendChannel[Child | str] | None = None
+        self._heard: trio.MemoryReceiveChannel[Child | str] | None = None
         self._nursery: trio.Nursery | None = None
         self.layers: tuple[Layer, ...] = ()
         self.started_count = 0
@@ -115,19 +115,21 @@ class Zygote:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + FORK_S):
                 try:
                     await _send_fds(self._control, task.encode(), [link.fileno()])
-                    words, fds = await self._heard.receive()
-                except (OSError, trio.EndOfChannel) as error:
+                    answer = await self._heard.receive()
+                except (OSError, trio.EndOfChannel, trio.ClosedResourceError) as error:
                     raise _lost(f"the zygote ended: {error}") from None
-                if "started" in words:
-                    child = Child(int(words["started"]), fds[0])
-                    self._children[child.pid] = child
-                    return child
-                raise Refused(Reason.BUSY, f"no runner can be started: {words.get('failed')}")
+                if isinstance(answer, Child):
+                    return answer
+                raise Refused(Reason.BUSY, f"no runner can be started: {answer}")
             await self.end()
             raise _lost(f"the zygote did not answer for {FORK_S:g} s")
 
     async def end(self) -> None:
-        """Kill it and reap it. Its runners die with it."""
+        """Kill it and reap it. Its runners die with it. Nobody can be cancelled halfway."""
+        with trio.CancelScope(shield=True):
+            await self._end()
+
+    async def _end(self) -> None:
         process, self._process = self._process, None
         if self._control:
             self._control.close()
@@ -148,7 +150,8 @@ class Zygote:
     async def _start(self) -> None:
         if self._process and self._control:
             return
-        assert self._nursery, "the zygote is used outside of held()"
+        if self._nursery is None:
+            raise Refused(Reason.SHUTTING_DOWN, "the zygote is used outside of held()")
         await self.end()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -161,25 +164,28 @@ class Zygote:
                 env=child_environment(),
             )
         ours.setblocking(False)
-        self._control = trio.socket.from_stdlib_socket(ours)
+        control = self._control = trio.socket.from_stdlib_socket(ours)
         self.started_count += 1
-        with trio.move_on_after(START_S):
-            try:
-                words, _ = await _receive_fds(self._control)
-            except OSError as error:
-                words = {"failed": str(error)}
-            if "ready" in words:
-                self.layers = tuple(Layer(*row) for row in words["layers"])
-                self._answers, self._heard = trio.open_memory_channel(4)
-                self._nursery.start_soon(self._hear, self._control, self._answers)
-                return
-        await self.end()
-        raise Refused(Reason.RUN_FAILED, f"the zygote did not start: {words or 'no answer'}")
+        words: dict[str, Any] = {}
+        try:
+            with trio.move_on_after(START_S):
+                words, _ = await _receive_fds(control)
+        except (OSError, trio.ClosedResourceError) as error:
+            words = {"failed": str(error)}
+        except BaseException:  # whoever is cancelled here leaves no zygote that nobody listens to
+            await self.end()
+            raise
+        if "ready" not in words or self._control is not control or self._nursery is None:
+            await self.end()
+            raise Refused(Reason.RUN_FAILED, f"the zygote did not start: {words or 'no answer'}")
+        self.layers = tuple(Layer(*row) for row in words["layers"])
+        self._answers, self._heard = trio.open_memory_channel(4)
+        self._nursery.start_soon(self._hear, control, self._answers)
 
     async def _hear(
         self,
         control: trio.socket.SocketType,
-        answers: trio.MemorySendChannel[tuple[dict[str, Any], list[int]]],
+        answers: trio.MemorySendChannel[Child | str],
     ) -> None:
         """Read its words until it ends; then all of its runners have ended too."""
         async with answers:
@@ -190,8 +196,12 @@ class Zygote:
                         break
                     if "ended" in words:
                         self._bury(int(words["ended"]), int(words["status"]))
+                    elif "started" in words:  # known from here on: it may end at once
+                        child = Child(int(words["started"]), fds[0])
+                        self._children[child.pid] = child
+                        await answers.send(child)
                     else:
-                        await answers.send((words, fds))
+                        await answers.send(str(words.get("failed")))
             except (OSError, trio.ClosedResourceError):
                 pass
         if control is self._control:

@@ -175,6 +175,10 @@ class _Walk:
             *(len(function.attribute), len(function.attribute_proto), len(function.opset_import)),
             *(len(function.value_info), len(function.metadata_props)),
         )
+        for entry in function.opset_import:
+            self._gates.name(entry.domain, f"an operator set of {what}", empty=True)
+        for name in function.attribute:
+            self._gates.name(name, f"an attribute of {what}")
         scope = _Scope(None)
         for name in function.input:
             self._define(scope, name, f"an input of {what}")

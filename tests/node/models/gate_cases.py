@@ -112,9 +112,16 @@ def ports(count: int) -> ModelProto:
     return relu(change)
 
 
-def broken_text(made: ModelProto) -> ModelProto:
-    """The same model, with a name that is no text."""
-    return parse(made.SerializeToString().replace(b"Relu", b"Re\xff\xfe"))
+def broken_text(made: ModelProto, text: bytes = b"Relu") -> ModelProto:
+    """The same model, with something that is no text instead of this."""
+    return parse(made.SerializeToString().replace(text, b"\xff" * len(text)))
+
+
+def function_having(domain: str, attribute: str) -> ModelProto:
+    made = functions(1)
+    made.functions[0].opset_import.add(domain=domain, version=1)
+    made.functions[0].attribute.append(attribute)
+    return made
 
 
 def typed(kind: str) -> ModelProto:
@@ -160,6 +167,16 @@ GATES = {
         "refers to what a function",
         attribute(ref_attr_name="alpha", type=AttributeProto.FLOAT),
         called("b = LeakyRelu <alpha: float = @alpha> (a)"),
+    ),
+    "domain in a function": Gate(
+        "an operator set of function 'f'",
+        broken_text(function_having("doma", "attr"), b"doma"),
+        function_having("doma", "attr"),
+    ),
+    "attribute of a function": Gate(
+        "an attribute of function 'f'",
+        broken_text(function_having("doma", "attr"), b"attr"),
+        function_having("doma", "attr"),
     ),
     "operator in a function": Gate(
         "node 0 .Bernoulli", called("b = Bernoulli(a)"), called("b = Relu(a)")

@@ -85,6 +85,7 @@ def write(folder: Path, model: ModelProto) -> None:
     for node in model.graph.node:
         if node.op_type == "Cast":
             node.attribute.append(helper.make_attribute("to", TensorProto.FLOAT))
+    folder.chmod(0o755)  # a runner is another user where the tests are the administrator
     (folder / "graph.onnx").write_bytes(model.SerializeToString())
 
 

@@ -2,19 +2,27 @@
 """The inspector reads what strangers wrote: it is contained, and whatever it says is checked."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from node.models import incoming
+from node.models import incoming, inspector
+from node.models.dialogue import Task
 from node.models.intake import TakenIn, inspect, take_in
 from node.models.policy import LOCAL
+from node.models.precheck import parse
 from protocol.errors import Refused
 from protocol.reasons import Reason
 from tests.node.executor.test_throwaway import children, descriptors
-from tests.node.models.small import model
+from tests.node.models.small import Box, model
+from tests.node.models.test_normalise import SAMPLES
 
 BAD = "tests.node.models.bad_inspector"
 NOSY = "tests.node.models.nosy_inspector"
@@ -135,6 +143,35 @@ async def test_without_a_sandbox_no_graph_of_a_stranger_is_read(place: Path) -> 
     await inspect(taken.manifest, graph)
     with pytest.raises(Refused, match="cannot contain a stranger's graph: without landlock"):
         await inspect(taken.manifest, graph, inspector=UNCONFINED)
+
+
+@given(st.sampled_from(sorted(SAMPLES)), st.data())
+def test_a_graph_of_flipped_bits_is_refused_or_taken_in_and_nothing_else(
+    name: str, data: st.DataObject
+) -> None:
+    """In this process, where anything but a refusal is seen at once."""
+    whole = bytearray(SAMPLES[name].SerializeToString())
+    for place in data.draw(st.lists(st.integers(0, len(whole) * 8 - 1), min_size=1, max_size=8)):
+        whole[place // 8] ^= 1 << place % 8
+    cut = bytes(whole[: data.draw(st.integers(0, len(whole)) | st.just(len(whole)))])
+    for policy in ("stranger", "local"):
+        with suppress(Refused):
+            inspector.take_in(Task("intake", policy, len(cut), "any"), parse(cut), Box())
+    with suppress(Refused):
+        inspector.inspect(Task("inspect", "stranger", len(cut), "any", bytes(32)), cut)
+
+
+@settings(max_examples=8)
+@given(st.data())
+def test_a_file_of_flipped_bits_is_refused_or_taken_in_by_the_real_one(data: st.DataObject) -> None:
+    whole = bytearray(SAMPLES["functions"].SerializeToString())
+    for place in data.draw(st.lists(st.integers(0, len(whole) * 8 - 1), min_size=1, max_size=4)):
+        whole[place // 8] ^= 1 << place % 8
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "graph.onnx")
+        path.write_bytes(whole)
+        with suppress(Refused):
+            trio.run(partial(take_in, path, Path(folder, "blobs"), policy=LOCAL))
 
 
 async def test_a_caller_that_leaves_takes_the_inspector_with_it(place: Path) -> None:
