@@ -16,10 +16,10 @@ FOLDERS := node protocol simulations tests tools
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup test demo lint fix bench soak coverage lock docs clean
+.PHONY: help setup test demo lint fix bench conformance soak coverage lock docs clean
 
 help: ## show these words
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: $(READY) $(MODULES) ## make .venv with everything in it (at once when it is there)
 
@@ -71,6 +71,9 @@ fix: setup ## mend what a machine can mend
 
 bench: setup ## print the figures, as ratios to a reference of the same run
 	@$(BIN)/python -m tests.benchmarks
+
+conformance: setup ## run the official ONNX suite through the sandbox, against plain ONNX Runtime
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 soak: setup ## run all tests with many more examples, and the long ones (takes long)
 	COMMONS_HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" -o faulthandler_timeout=0 $(ARGS)
