@@ -69,7 +69,7 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
                 folder=task.folder,
                 memory_bytes=task.memory_bytes,
                 parent_pid=parent_pid,
-                keep_open={link.fileno()},
+                keep_open={0, 1, 2, link.fileno()},
             )
             confined = confine(wanted)
             layers += confined.layers
