@@ -70,8 +70,13 @@ class Pool:
     @property
     def pids(self) -> list[int]:
         """The processes of all runners."""
+        return [each.child.pid for each in self.links]
+
+    @property
+    def links(self) -> list[Link]:
+        """What reaches all runners."""
         links = [each.link for each in self._leases.runners]
-        return [each.child.pid for each in links if isinstance(each, Link)]
+        return [each for each in links if isinstance(each, Link)]
 
     # --- loading ------------------------------------------------------------------------------
 

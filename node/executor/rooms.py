@@ -25,7 +25,7 @@ class Room:
         """`writable`: by the daemon; its side of the outputs can only be read."""
         self._writable = writable
         self._map: mmap.mmap | None = None
-        self.view = memoryview(b"")
+        self.view = memoryview(bytearray())
 
     @property
     def size_bytes(self) -> int:
@@ -57,7 +57,7 @@ class Room:
         """Give the memory back. Views that somebody still holds keep their part of it alive."""
         if self._map:
             self.view.release()
-            self.view = memoryview(b"")
+            self.view = memoryview(bytearray())
             with suppress(BufferError):  # a lent view is still there; the map goes with it
                 self._map.close()
             self._map = None

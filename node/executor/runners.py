@@ -6,7 +6,7 @@ them, and what a caller keeps is a copy that the runner cannot reach any more.
 """
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from math import inf
 from typing import Protocol
@@ -115,7 +115,11 @@ class LinkedRunner:
         expected = self._expected(headers)
         async with self.link.turn(), slot(self._slots):
             placed, views = await self.link.place(headers)
-            yield _PlacedCall(self.link, placed, tuple(views), expected)
+            call = _PlacedCall(self.link, placed, tuple(views), expected)
+            try:
+                yield call
+            finally:
+                call.take_back()
 
     async def open(self, state: Sequence[Tensor]) -> Session:
         """Begin a session from a state."""
@@ -160,12 +164,20 @@ class _PlacedCall:
         self._link = link
         self._placed = placed
         self._expected = expected
+        self._lent = list(inputs)
+
+    def take_back(self) -> None:
+        """Let nobody write into the next call, or read from it, by what was lent for this one."""
+        for view in self._lent:
+            with suppress(BufferError):  # a part of it is in use elsewhere
+                view.release()
 
     async def run(self, *, deadline_s: float, look: bool = False) -> Outputs:
         """Run on what was written; what comes out is lent, and can still be changed."""
         answer = await self._link.call(
             Op.RUN, self._placed, expected=_big(self._expected), look=look, deadline_s=deadline_s
         )
+        self._lent += [each.data for each in answer.tensors if isinstance(each.data, memoryview)]
         _check_outputs(answer, self._expected)
         return Outputs(answer.tensors, answer.finite, answer.busy_s)
 

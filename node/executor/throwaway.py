@@ -29,13 +29,19 @@ from protocol.reasons import Reason
 _LAST_BREATH_S = 2.0
 
 _LAST_WORDS_BYTES = 4096
+_POLL_S = 0.02
 
 
 class Child:
     """A running throw-away child. Made by :func:`throwaway`, which also ends it."""
 
     def __init__(
-        self, what: str, process: trio.Process, ours: socket.socket, words: int, reason: Reason
+        self,
+        what: str,
+        process: subprocess.Popen[bytes],
+        ours: socket.socket,
+        words: int,
+        reason: Reason,
     ) -> None:
         """Take over a started process, our end of its socketpair, and its standard error."""
         self._what = what
@@ -84,12 +90,19 @@ class Child:
         """Kill it and wait until it is gone: no zombie, no descriptor stays."""
         with trio.CancelScope(shield=True):
             self._kill()
-            await self._process.wait()
+            await self._wait()
         self._socket.close()
         for descriptor in (self._words, self._pidfd):
             if descriptor >= 0:
                 os.close(descriptor)
         self._words = self._pidfd = -1
+
+    async def _wait(self) -> None:
+        """Wait until it has ended, and reap it."""
+        if self._pidfd >= 0:
+            await trio.lowlevel.wait_readable(self._pidfd)
+        while self._process.poll() is None:  # noqa: ASYNC110 - only where there is no pidfd
+            await trio.sleep(_POLL_S)
 
     def _kill(self) -> None:
         """Kill by descriptor where there is one; by number it is as safe: nobody else reaps it."""
@@ -111,8 +124,8 @@ class Child:
     async def _gone(self) -> Refused:
         """Say how it ended: it has closed its socket, or died."""
         with trio.move_on_after(_LAST_BREATH_S):
-            await self._process.wait()
-        code = self._process.returncode
+            await self._wait()
+        code = self._process.poll()
         if code is None:
             return self.refused("closed its socket in the middle of its task")
         ended = f"with code {code}" if code >= 0 else f"by {_signal_name(-code)}"
@@ -144,7 +157,7 @@ async def throwaway(
     the deadline, which is for everything inside the context.
     """
     with trio.move_on_after(deadline_s) as scope:
-        child = await _start(module, arguments, what, reason)
+        child = _start(module, arguments, what, reason)
         try:
             yield child
         finally:
@@ -153,7 +166,7 @@ async def throwaway(
         raise Refused(reason, f"the {what} was not done within {deadline_s:g} s")
 
 
-async def _start(module: str, arguments: Sequence[str], what: str, reason: Reason) -> Child:
+def _start(module: str, arguments: Sequence[str], what: str, reason: Reason) -> Child:
     ours, theirs = socket.socketpair()
     words, their_words = os.pipe()
     # Never waited for, on neither side: what does not fit into the pipe is lost.
@@ -163,7 +176,9 @@ async def _start(module: str, arguments: Sequence[str], what: str, reason: Reaso
     # -P: what happens to lie in the current folder is not imported.
     command = [sys.executable, "-P", "-m", module, str(number), *arguments]
     try:
-        process = await trio.lowlevel.open_process(
+        # From this thread, and not trio's way: a child asks to be killed when its parent dies,
+        # and the kernel takes the thread that started it for the parent. Trio's threads end.
+        process = subprocess.Popen(  # noqa: S603 - a module of ours, named by our own code
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -61,8 +61,7 @@ class Child:
         if self.status is None:
             return "it was lost together with the zygote"
         if os.WIFSIGNALED(self.status):
-            number = os.WTERMSIG(self.status)
-            return f"it was ended by {signal.Signals(number).name}"
+            return f"it was ended by {_signal_name(os.WTERMSIG(self.status))}"
         return f"it left with status {os.waitstatus_to_exitcode(self.status)}"
 
 
@@ -228,6 +227,13 @@ async def _receive_fds(control: trio.socket.SocketType) -> tuple[dict[str, Any],
 async def _send_fds(control: trio.socket.SocketType, data: bytes, fds: list[int]) -> None:
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
     await control.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # most of the real-time ones have none
+        return f"signal {number}"
 
 
 def _lost(detail: str) -> Refused:

@@ -34,6 +34,7 @@ from node.executor.sandbox.try_out import layers_here
 from node.executor.task import Task
 
 PACKET_BYTES_MAX = 1 << 17
+_FD_BYTES = 4
 
 Serve = Callable[[socket.socket, Task, int], None]
 
@@ -57,33 +58,40 @@ def main(control: socket.socket, nice: int, serve_one: Serve = serve) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)
+    space = bytearray(PACKET_BYTES_MAX)
     while True:
         for fd, _ in poll.poll():
             if fd == wake:
                 os.read(wake, 512)
                 _reap(control)
-            elif not _start_one(control, serve_one):
+            elif not _start_one(control, space, serve_one):
                 return
 
 
-def _start_one(control: socket.socket, serve_one: Serve) -> bool:
-    """Read one wish and fork; False when the daemon has left."""
+def _start_one(control: socket.socket, space: bytearray, serve_one: Serve) -> bool:
+    """Read one wish and fork; False when the daemon has left.
+
+    The wish stands in `space` and nowhere else, and is wiped out after the fork: it names the
+    model and the ports of one requester, and the next runner is another one's.
+    """
     try:
-        wish, fds, _, _ = socket.recv_fds(control, PACKET_BYTES_MAX, 1)
+        size_bytes, ancillary, _, _ = control.recvmsg_into([space], socket.CMSG_SPACE(_FD_BYTES))
     except ConnectionError:
         return False
-    if not wish:
+    if not size_bytes:
         return False
-    link = socket.socket(fileno=fds[0])
+    link = socket.socket(fileno=int.from_bytes(ancillary[0][2][:_FD_BYTES], sys.byteorder))
     zygote_pid = os.getpid()
     try:
         pid = os.fork()
     except OSError as error:
+        space[:size_bytes] = bytes(size_bytes)
         link.close()
         _say(control, {"failed": str(error)})
         return True
     if pid == 0:
-        _become_runner(control, link, wish, serve_one, zygote_pid)
+        _become_runner(control, link, bytes(space[:size_bytes]), serve_one, zygote_pid)
+    space[:size_bytes] = bytes(size_bytes)
     link.close()
     pidfd = os.pidfd_open(pid)
     _say(control, {"started": pid}, pidfd)

@@ -3,8 +3,11 @@
 
 import json
 import os
+import subprocess
 import tempfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -66,6 +69,27 @@ async def test_a_child_has_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> N
     assert said["leader"]
     assert said["standard"] == ["/dev/null", "/dev/null"]
     assert said["descriptors"] == 1
+
+
+async def test_a_child_is_started_by_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child that dies with its parent dies with the thread that started it.
+
+    trio starts processes in threads that end after ten idle seconds, and so did every inspector
+    that took longer than that.
+    """
+    starters = []
+
+    really = subprocess.Popen
+
+    def noted(*words: Any, **options: Any) -> subprocess.Popen[bytes]:
+        starters.append(threading.current_thread())
+        return really(*words, **options)
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    async with throwaway(ODD, "echo", deadline_s=LONG_S) as child:
+        await child.send(b"x")
+        assert await child.receive(10) == b"x"
+    assert starters == [threading.main_thread()]
 
 
 async def test_a_child_that_dies_is_a_refusal_that_says_how() -> None:
