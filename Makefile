@@ -73,7 +73,7 @@ bench: setup ## print the figures, as ratios to a reference of the same run
 	@$(BIN)/python -m tests.benchmarks
 
 conformance: setup ## run the official ONNX suite through the sandbox, against plain ONNX Runtime
-	@$(BIN)/python -m tests.conformance $(ARGS)
+	@$(BIN)/python -m tests.conformance --through $(ARGS)
 
 soak: setup ## run all tests with many more examples, and the long ones (takes long)
 	COMMONS_HYPOTHESIS_PROFILE=soak $(BIN)/python -m pytest -m "soak or not soak" -o faulthandler_timeout=0 $(ARGS)

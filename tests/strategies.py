@@ -60,7 +60,7 @@ FIXED_TYPES = tuple(element for element in ElementType if element.bits)
 @st.composite
 def tensors(draw: st.DrawFn, elements: st.SearchStrategy[ElementType] | None = None) -> Tensor:
     """Small tensors of every type and rank, with arbitrary but canonical data."""
-    element = draw(elements or st.sampled_from(ElementType))
+    element = draw(elements if elements is not None else st.sampled_from(ElementType))
     dims = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
     count = prod(dims)
     if element is ElementType.STRING:

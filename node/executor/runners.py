@@ -5,7 +5,7 @@ Inputs are held against the interface before anything is sent, outputs before an
 them, and what a caller keeps is a copy that the runner cannot reach any more.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from math import inf
@@ -143,7 +143,7 @@ class LinkedRunner:
         given = tuple((each.element, each.dims, each.size_bytes) for each in headers)
         if given not in self._known:
             _check_forms(self._items, headers)
-            values = interface.bind([each.dims for each in headers], self._model.adapter_dims())
+            values = _bound(interface, [each.dims for each in headers], self._model.adapter_dims())
             if len(self._known) > _FORMS_REMEMBERED:
                 self._known.clear()
             self._known[given] = _forms(interface.outputs, values)
@@ -268,7 +268,7 @@ class LinkedSession:
             for at, port in enumerate(interface.inputs)
             if not port.optional
         ]
-        values = interface.bind(shape, self._runner._model.adapter_dims())  # noqa: SLF001 - its own
+        values = _bound(interface, shape, self._runner._model.adapter_dims())  # noqa: SLF001 - its own
         forms = _forms(interface.outputs, values) or []
         outputs = [form for at, form in enumerate(forms) if at not in self._stays_out]
         return outputs, [forms[at].dims for at in self._stays_out]
@@ -301,15 +301,15 @@ def _check_forms(
     """Refuse inputs of another number, type or rank; symbols are the interface's business."""
     if len(ports) != len(given):
         detail = f"{len(given)} tensors, expected {len(ports)}"
-        raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+        raise Refused(Reason.INPUT_DEVIATES, detail)
     for port, header in zip(ports, given, strict=True):
         element: ElementType = port.element  # type: ignore[attr-defined]  # both kinds have it
         if element is not header.element:
             name: str = port.name  # type: ignore[attr-defined]  # both kinds have it
             detail = f"{name} is {header.element.name}, expected {element.name}"
-            raise RemoteProtocolError(Reason.INPUT_DEVIATES, detail)
+            raise Refused(Reason.INPUT_DEVIATES, detail)
         if broken := header.broken_rule() or _misfit(port, header.dims):
-            raise RemoteProtocolError(Reason.INPUT_DEVIATES, broken)
+            raise Refused(Reason.INPUT_DEVIATES, broken)
 
 
 def _misfit(port: object, dims: Dims) -> str:
@@ -335,8 +335,16 @@ def check_adapter(model: Model) -> None:
     ports = [there[name] for name in names]
     try:
         _check_forms(ports, [each.header for _, each in model.adapter.tensors])
-    except RemoteProtocolError as error:
+    except Refused as error:
         raise Refused(Reason.MODEL_REFUSED, f"the adapter: {error.detail}") from None
+
+
+def _bound(interface: Interface, shape: Sequence[Dims], adapter: Mapping[str, Dims]) -> Dims:
+    """Give the symbols their values. Here nobody broke a protocol: a caller's wish is refused."""
+    try:
+        return interface.bind(shape, adapter)
+    except RemoteProtocolError as error:
+        raise Refused(error.reason, error.detail) from None
 
 
 def _inputs_of(model: Model) -> tuple[PortShape, ...]:

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
 """How a model of ours or of a stranger becomes a graph, blobs and facts. Running it is not here.
 
-Modules that import onnx run in the throw-away inspector alone: `precheck`, `constants`,
-`normalise`, `functions`, `inspector` and `facts`. The daemon imports `intake`, `policy`,
-`dialogue` and `folder`.
+Modules that import onnx say so, and run in the throw-away inspector alone.
 """

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from node.executor.batches import is_batchable, join, split
 from node.executor.executor import Executor, Group, Item, Model, Runner, Tuning
+from node.executor.joining import is_batchable, join, split
 from node.models.samples import RANGES, sample
 from protocol.compare import EXACT, UNMEASURED, Deviation, calibrate, measure
 from protocol.errors import CommonsError, Refused

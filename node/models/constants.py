@@ -66,6 +66,11 @@ def brief(text: object) -> str:
     return ascii(str(text)[:80])
 
 
+def is_text(given: object) -> bool:
+    """Whether it is text: protobuf hands out what it cannot decode as bytes."""
+    return isinstance(given, str)
+
+
 def element_of(number: int) -> ElementType:
     """Give an element type, or refuse a number that is none."""
     try:
@@ -144,7 +149,7 @@ def _external(tensor: TensorProto, size_bytes: int) -> External:
     """Read the entries of external data, none of them twice."""
     entries: dict[str, str] = {}
     for entry in tensor.external_data:
-        if not isinstance(entry.key, str) or not isinstance(entry.value, str):
+        if not (is_text(entry.key) and is_text(entry.value)):
             raise refuse("its external data is described in broken text")
         if entry.key in entries:
             raise refuse(f"its external data has two entries {brief(entry.key)}")

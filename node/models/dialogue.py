@@ -8,7 +8,7 @@ its messages is a short msgpack array, read here as the words of an enemy::
     read  name offset size       give these bytes of a file beside the graph (few of them)
     take  name offset size       make a blob of these bytes of that file
     put   size, then the bytes   make a blob of these bytes
-    done  graph, tensors, manifest, comparator, only here, problems
+    done  graph, tensors, manifest, comparator at best, only here, problems
     refused  reason detail
 
 The daemon answers `read` with the bytes, and `take` and `put` with the digest that it found
@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import msgpack
 
+from protocol.compare import TOKENS
 from protocol.errors import Refused
 from protocol.limits import MANIFEST_BYTES_MAX, TENSORS_MAX, UINT_MAX
 from protocol.reasons import Reason
@@ -78,14 +79,15 @@ class Put:
 class Done:
     """The task is done. Digests are some that the daemon gave; empty bytes: no manifest.
 
-    Each of `tensors` is a name, a digest and a size. `only_here` says why strangers would not
-    take the model, `problems` what else its owner should know.
+    Each of `tensors` is a name, a digest and a size. `at_best` is the comparator that its element
+    types allow. `only_here` says why strangers would not take the model, `problems` what else its
+    owner should know.
     """
 
     graph: bytes
     tensors: tuple[tuple[str, bytes, int], ...]
     manifest: bytes
-    comparator: int
+    at_best: int
     only_here: str
     problems: tuple[str, ...]
 
@@ -110,14 +112,15 @@ def words_bytes(words: Words) -> bytes:
             return _pack(["take" if take else "read", name, offset, size_bytes])
         case Put(size_bytes):
             return _pack(["put", size_bytes])
-        case Done(graph, tensors, manifest, comparator, only_here, problems):
+        case Done(graph, tensors, manifest, at_best, only_here, problems):
             rows = [cell for row in tensors for cell in row]
-            return _pack(["done", graph, rows, manifest, comparator, only_here, list(problems)])
+            told = [_line(only_here), [*map(_line, problems)]]
+            return _pack(["done", graph, rows, manifest, at_best, *told])
 
 
 def refusal_bytes(refused: Refused) -> bytes:
     """Write why a graph is not taken."""
-    return _pack(["refused", refused.reason.value, refused.detail])
+    return _pack(["refused", refused.reason.value, _line(refused.detail)])
 
 
 def parse_words(data: bytes) -> Words:
@@ -139,11 +142,20 @@ def parse_words(data: bytes) -> Words:
             return Piece(how == "take", _file_name(name), _size(offset), _size(size_bytes))
         case ["put", int(size_bytes)]:
             return Put(_size(size_bytes))
-        case ["done", bytes(graph), list(rows), bytes(manifest), int(hint), str(only), list(rest)]:
+        case [
+            "done",
+            bytes(graph),
+            list(rows),
+            bytes(manifest),
+            int(at_best),
+            str(only),
+            list(rest),
+        ]:
             problems = tuple(map(_line, rest[:_PROBLEMS_MAX]))
-            return Done(
-                _digest(graph), _tensors(rows), manifest, _size(hint), _line(only), problems
-            )
+            if at_best not in range(TOKENS + 1):
+                raise ValueError(f"comparator {at_best}")
+            tensors = _tensors(rows)
+            return Done(_digest(graph), tensors, manifest, at_best, _line(only), problems)
         case ["refused", str(code), str(detail)] if code in _MAY_SAY:
             raise Refused(Reason(code), _line(detail))
     raise ValueError(f"{str(said)[:60]!a} at this point")

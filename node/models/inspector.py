@@ -26,6 +26,7 @@ from node.models.dialogue import (
     words_bytes,
 )
 from node.models.facts.derive import derive
+from node.models.facts.describe import comparator_hint
 from node.models.normalise import Normal, normalise
 from node.models.policy import NORMAL_BYTES_MAX, POLICIES, STRANGER
 from node.models.precheck import parse, precheck
@@ -142,7 +143,8 @@ def take_in(task: Task, model: ModelProto, shelf: Shelf) -> Done:
             raise
         problems.append(f"{refused.reason.value}: {refused.detail}")
     tensors = tuple((each.name, each.blob, each.size_bytes) for each in normal.tensors)
-    return Done(digest, tensors, manifest, EXACT, only_here, tuple(problems))
+    at_best = comparator_hint(normal.model).comparator
+    return Done(digest, tensors, manifest, at_best, only_here, tuple(problems))
 
 
 def inspect(task: Task, data: bytes) -> Done:

@@ -66,13 +66,14 @@ class TakenIn:
     Without a manifest nobody can tell its price: it runs here, and for nobody else. `only_here`
     says why strangers' nodes would not take it whatever its price, and `problems` what else its
     owner should know. The manifest says that outputs are compared exactly, until somebody has
-    measured how far they may lie apart.
+    measured how far they may lie apart; `at_best` is the comparator that this can lead to.
     """
 
     graph: bytes
     graph_bytes: int
     tensors: tuple[TensorBlob, ...]
     manifest: Manifest | None
+    at_best: int
     only_here: str
     problems: tuple[str, ...]
 
@@ -225,7 +226,9 @@ def _checked(done: Done, coming: Incoming, name: str, child: Child) -> TakenIn:
         raise child.refused("gave a manifest of another graph")
     if manifest and manifest.tensors != tensors:
         raise child.refused("gave a manifest of other tensors")
-    return TakenIn(done.graph, graph_bytes, tensors, manifest, done.only_here, done.problems)
+    return TakenIn(
+        done.graph, graph_bytes, tensors, manifest, done.at_best, done.only_here, done.problems
+    )
 
 
 def _read_manifest(done: Done, child: Child) -> Manifest:

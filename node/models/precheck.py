@@ -4,6 +4,8 @@
 Nothing is repaired here; that is `normalise`. The walk sees what can be seen without running
 anything: operators, sizes, names, scopes, external data. It is no promise that the graph is
 harmless, only that what is left can be contained by a deadline, a memory cap and a sandbox.
+
+This module imports onnx, so it runs in the throw-away inspector alone.
 """
 
 from dataclasses import dataclass

@@ -64,7 +64,7 @@ async def try_out(
     blobs, items = workshop / "blobs", workshop / "items"
     for each in (blobs, items):
         each.mkdir()
-    taken = await take_in(source, blobs, policy=LOCAL, name=source.stem)
+    taken = await take_in(source, blobs, policy=LOCAL)
     folder = make_folder(taken, blobs, workshop / "models")
     manifest = taken.manifest
     interface = manifest.interfaces()[0] if manifest else None

@@ -8,22 +8,22 @@ gone. What it says of its own shapes inside is not read.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from onnx import ModelProto
+from onnx import ModelProto, NodeProto
 
 from node.models.constants import brief
 from node.models.facts.costs import cost_of
 from node.models.facts.export import Export, Exported
+from node.models.facts.live import working
 from node.models.facts.operation import Operation
 from node.models.facts.ports import Inputs, read_inputs, state_pairs
 from node.models.facts.space import Space
 from node.models.facts.symbolic import Expression, Size, Unpriceable
 from node.models.facts.tensors import Shaped
-from node.models.facts.walk import Graph, Walk, blame, read, refuse
+from node.models.facts.walk import MALFORMED, Graph, Walk, blame, read, refuse
 from protocol.errors import Refused
 from protocol.limits import PORTS_MAX, TENSOR_NAME_BYTES_MAX
 from protocol.ports import Derived, Dimension, Port, StatePair
 from protocol.price import PRICE_VERSION, Cost, Polynomial, Term, facts_of, rows_of_facts
-from protocol.roofline import live_nodes
 
 _ONNX_DOMAINS = ("", "ai.onnx")
 
@@ -55,6 +55,8 @@ def derive(model: ModelProto) -> Facts:
         return _facts(space, inputs, graph, walk)
     except Unpriceable as error:
         raise refuse(str(error)) from error
+    except MALFORMED as error:
+        raise refuse(f"it is malformed: {type(error).__name__}") from error
 
 
 def _opset(model: ModelProto) -> int:
@@ -73,7 +75,8 @@ def _facts(space: Space, inputs: Inputs, graph: Graph, walk: Walk) -> Facts:
     for _, shaped in (*ports_in, *ports_out):
         for dim in shaped.dims:
             export.dimension(dim)
-    nodes = [_cost(walk, graph, place, export) for place in _live(graph, inputs)]
+    costs_of = _Costs(walk, export).of
+    nodes = [costs_of(graph.nodes[place]) for place in working(graph, walk, inputs.shapes)]
     exported = export.finish()
     final = facts_of((export.renumbered(flops), export.renumbered(moved)) for flops, moved in nodes)
     costs, terms = rows_of_facts([final])
@@ -117,22 +120,29 @@ def _symbols(dim: Size) -> set[int]:
     return dim.symbols() if isinstance(dim, Expression) else set()
 
 
-def _live(graph: Graph, inputs: Inputs) -> tuple[int, ...]:
-    named = [(tuple(node.input), tuple(node.output)) for node in graph.nodes]
-    return live_nodes(named, inputs.shapes, graph.outputs)
+class _Costs:
+    """What nodes cost; those that do the same with the same shapes are looked at once."""
 
+    def __init__(self, walk: Walk, export: Export) -> None:
+        self._walk = walk
+        self._export = export
+        self._seen: dict[object, tuple[Polynomial, Polynomial]] = {}
 
-def _cost(walk: Walk, graph: Graph, place: int, export: Export) -> tuple[Polynomial, Polynomial]:
-    node = graph.nodes[place]
-    operation = walk.operation(node)
-    assert isinstance(operation, Operation)  # the walk ended well, so every input is known
-    outputs = tuple(walk.shape_of(name) if name else None for name in node.output)
-    try:
-        return cost_of(operation, outputs, export.amount)
-    except Unpriceable as error:
-        raise blame(node, str(error)) from error
-    except Refused as error:
-        raise blame(node, error.detail) from error
+    def of(self, node: NodeProto) -> tuple[Polynomial, Polynomial]:
+        """Give operations and bytes of a node."""
+        operation = self._walk.operation(node)
+        assert isinstance(operation, Operation)  # the walk ended well, so every input is known
+        outputs = tuple(self._walk.shape_of(name) if name else None for name in node.output)
+        attributes = tuple(each.SerializeToString() for each in node.attribute)
+        key = (node.domain, node.op_type, attributes, operation.inputs, outputs)
+        if key not in self._seen:
+            try:
+                self._seen[key] = cost_of(operation, outputs, self._export.amount)
+            except Unpriceable as error:
+                raise blame(node, str(error)) from error
+            except Refused as error:
+                raise blame(node, error.detail) from error
+        return self._seen[key]
 
 
 def _dimension(port: int, dim: Size, exported: Exported) -> Dimension:

@@ -72,8 +72,10 @@ def concat(operation: Operation) -> Outputs:
         for place, dim in enumerate(part.dims):
             if place == axis:
                 dims[axis] = dims[axis] + dim
-            else:
-                dims[place] = operation.space.same(dims[place], dim)
+                continue
+            if operation.space.may_differ(dims[place], dim):
+                _need_elements(operation, parts)
+            dims[place] = operation.space.same(dims[place], dim)
     element = parts[0].element
     if any(part.values is None for part in parts) or followed(element, tuple(dims)) is None:
         return (Shaped(element, tuple(dims)),)
@@ -83,6 +85,13 @@ def concat(operation: Operation) -> Outputs:
         assert isinstance(length, int)
         lookup += [(part, at) for at in range(length)]
     return (_joined(element, tuple(dims), axis, lookup),)
+
+
+def _need_elements(operation: Operation, parts: list[Shaped]) -> None:
+    """Have something in each part: of an empty one no kernel looks whether it fits."""
+    for part in parts:
+        for dim in part.dims:
+            operation.space.need_factors(dim)
 
 
 def _joined(

@@ -226,7 +226,10 @@ class Space:
             if not floors:
                 return False
             top = max(floors, key=lambda each: (self.symbols[each].level, each))
-            left = self._without_floor(left, top)
+            try:
+                left = self._without_floor(left, top)
+            except Unpriceable:  # a bound that is too long to write down proves nothing
+                return False
             scale *= self.symbols[top].over
         return False
 
@@ -317,9 +320,13 @@ class Space:
             self._conflict(one, other)
         return self._chosen(one, other)
 
+    def may_differ(self, one: Size, other: Size) -> bool:
+        """Tell whether two sizes may differ and nothing can be done about it."""
+        return one != other and self._solution(one, other) is None
+
     def equal(self, one: Size, other: Size) -> Size:
         """Have two sizes be equal of which no node says that it fails when they differ."""
-        if one != other and self._solution(one, other) is None:
+        if self.may_differ(one, other):
             raise Unpriceable(f"whether {self.text(one)} is {self.text(other)} is not known before")
         return self.same(one, other)
 
@@ -370,14 +377,14 @@ class Space:
         return None
 
     def _may_replace(self, rest: Size, index: int) -> bool:
-        """Whether every dimension that was a symbol may be `rest` instead."""
+        """Whether every dimension that was a symbol may be `rest` instead; 0 is no help to it."""
         if isinstance(rest, int):
-            return 0 <= rest <= DIMENSION_MAX
-        parts = [self.symbols[each] for each in rest.symbols()]
+            return 0 < rest <= DIMENSION_MAX
         return (
             rest.linear
             and min(coefficients(rest)) >= 0
-            and all(part.solvable and index not in part.free for part in parts)
+            and all(self.symbols[each].solvable for each in rest.symbols())
+            and not self._mentions(rest, index)
         )
 
     def solve(self) -> bool:
@@ -387,13 +394,19 @@ class Space:
         for one, other in pairs:
             found = self._solution(self.rewrite(one), self.rewrite(other))
             if found:
-                self._solved[found[0]] = found[1]
-                self._rewritten = {}
-                for each, solution in tuple(self._solved.items()):
-                    self._solved[each] = self.rewrite(solution)
-                    self._rewritten = {}
+                self._solve_for(*found)
                 changed = True
         return changed
+
+    def _solve_for(self, index: int, solution: Size) -> None:
+        self._solved[index] = solution
+        self._rewritten = {}
+        for each, earlier in self._solved.items():
+            if isinstance(earlier, Expression) and self._mentions(earlier, index):
+                self._solved[each] = self.rewrite(earlier)
+
+    def _mentions(self, size: Expression, index: int) -> bool:
+        return any(index in self.symbols[each].free for each in size.symbols())
 
     def rewrite(self, size: Size) -> Size:
         """Put the solutions in place of the symbols that were solved."""

@@ -21,7 +21,7 @@ Monomial: TypeAlias = tuple[int, ...]
 
 # More terms come from multiplying sums of dimensions, which no operator does; a tensor of so many
 # symbolic dimensions as to need a higher degree could not be priced either.
-TERMS_MAX: Final = 64
+TERMS_MAX: Final = 32
 DEGREE_MAX: Final = 16
 
 

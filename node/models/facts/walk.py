@@ -16,7 +16,7 @@ from node.models.constants import brief
 from node.models.facts.operation import Operation, full_name
 from node.models.facts.rules import RULES
 from node.models.facts.space import Space
-from node.models.facts.symbolic import Expression, Unpriceable, coefficients
+from node.models.facts.symbolic import Expression, Unpriceable, coefficients, terms_of
 from node.models.facts.tensors import Shaped, checked_dims, constant
 from protocol.errors import Refused
 from protocol.limits import NODES_MAX
@@ -26,11 +26,14 @@ from protocol.roofline import NOT_PRICEABLE
 # Real graphs need two or three walks; each one more had to find something new to solve.
 WALKS_MAX: Final = 8
 
-# A step is about a microsecond. The largest real decoders take some hundred thousand.
-_STEPS_MAX: Final = 5_000_000
+# A step is about a microsecond. The largest real decoders take less than a million.
+_STEPS_MAX: Final = 3_000_000
+_VALUE_STEPS: Final = 128
 
 # What hostile attributes can make of honest arithmetic.
-_MALFORMED = (ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+MALFORMED: Final = (
+    *(ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ class Walk:
         self._charge(operation)
         try:
             outputs = tuple(rule(operation))
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise Unpriceable(f"it is malformed: {type(error).__name__}") from error
         for place, output in enumerate(outputs):
             if output is not None and operation.wants(place):
@@ -183,9 +186,11 @@ class Walk:
         """Bound the work of all walks together, whatever the graph is made of."""
         terms = widest = 1
         for shaped in filter(None, operation.inputs):
-            for value in (*shaped.dims, *(shaped.values or ())):
-                count = len(value.terms) if isinstance(value, Expression) else 1
+            for dim in shaped.dims:
+                count = len(terms_of(dim))
                 terms, widest = terms + count, max(widest, count)
+            for value in shaped.values or ():
+                terms += _VALUE_STEPS * len(value.terms) if isinstance(value, Expression) else 1
         self._steps += len(operation.node.attribute) + operation.outputs + terms * widest
         if self._steps > _STEPS_MAX:
             raise refuse("its shapes take too long to compute")

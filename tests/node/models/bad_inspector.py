@@ -102,6 +102,7 @@ WAYS: dict[str, Callable[[Errand], object]] = {
     "another tensor": lambda errand: done(errand, put(errand, b"graph"), (("w", ZEROS, 4096),)),
     "another size": lambda errand: done(errand, (it := put(errand, b"graph")), (("w", it, 6),)),
     "half a tensor": lambda errand: done(errand, put(errand, b"graph"), (("w", ZEROS),)),
+    "a wrong comparator": lambda errand: errand.say(words_bytes(Done(ZEROS, (), b"", 9, "", ()))),
     "a broken manifest": lambda errand: done(errand, put(errand, b"graph"), (), b"manifest"),
 }
 DESCRIPTORS: list[int] = []

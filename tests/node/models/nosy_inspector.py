@@ -52,8 +52,7 @@ def main() -> None:
         names.append(task.name)
         return task
 
-    inspector.parse_task = heard  # type: ignore[assignment]  # that is how it is taken over
-    inspector.parse = lambda _: taken_over(names[0])  # type: ignore[assignment,return-value]  # the same
+    vars(inspector).update(parse_task=heard, parse=lambda _: taken_over(names[0]))
     inspector.main(sys.argv[1:])
 
 

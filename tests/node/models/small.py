@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Small models for tests, written as text where that says more, and a shelf to put tensors on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
+from types import MappingProxyType
 
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, parser
 
@@ -41,10 +42,16 @@ def tensor(
     return TensorProto(name=name, data_type=element, dims=dims, **fields)  # type: ignore[arg-type]  # wrong fields are the point
 
 
-def external(dims: tuple[int, ...] = (2,), *, name: str = "w", **entries: str) -> TensorProto:
+def external(
+    dims: tuple[int, ...] = (2,),
+    *,
+    name: str = "w",
+    entries: Mapping[str, str] = MappingProxyType({}),
+    **more: str,
+) -> TensorProto:
     """A float tensor that says where its data are."""
     made = tensor(name, dims=dims, data_location=TensorProto.EXTERNAL)
-    for key, value in entries.items():
+    for key, value in {**entries, **more}.items():
         made.external_data.add(key=key, value=value)
     return made
 

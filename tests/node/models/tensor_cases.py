@@ -17,7 +17,7 @@ from tests.node.models.gate_cases import (
 from tests.node.models.small import HEX, doing, external, having, node, relu, tensor
 
 BOOL, STRING, INT64 = TensorProto.BOOL, TensorProto.STRING, TensorProto.INT64
-W = {"location": "w.bin"}
+W = "w.bin"
 
 
 def sparse(dims: list[int], places: tuple[int, ...]) -> ModelProto:
@@ -38,7 +38,7 @@ def entries(*pairs: tuple[str, str]) -> TensorProto:
 
 
 def numbers(dims: tuple[int, ...], **fields: object) -> ModelProto:
-    return having(tensor(dims=dims, **fields))
+    return having(tensor(dims=dims, **fields))  # type: ignore[arg-type]  # any field, right or wrong
 
 
 TENSOR_GATES = {
@@ -55,8 +55,8 @@ TENSOR_GATES = {
     ),
     "elements": Gate(
         "more than 2147483648 elements",
-        having(external((1 << 16, (1 << 15) + 1), **W)),
-        having(external((1 << 16, 1 << 15), **W)),
+        having(external((1 << 16, (1 << 15) + 1), location=W)),
+        having(external((1 << 16, 1 << 15), location=W)),
     ),
     "rank": Gate(
         "rank 17", numbers((1,) * 17, raw_data=bytes(4)), numbers((1,) * 16, raw_data=bytes(4))
@@ -123,7 +123,7 @@ TENSOR_GATES = {
     # external data
     **{
         f"outside: {path}": Gate(
-            "outside the folder", having(external(location=path)), having(external(**W))
+            "outside the folder", having(external(location=path)), having(external(location=W))
         )
         for path in ("/etc/passwd", "../w.bin", "a/../../w.bin", "a/..", "..")
     },
@@ -153,29 +153,29 @@ TENSOR_GATES = {
     **{
         f"offset {text!a}": Gate(
             "no offset and no length",
-            having(external(offset=text, **W)),
-            having(external(offset="4096", **W)),
+            having(external(offset=text, location=W)),
+            having(external(offset="4096", location=W)),
         )
         for text in ("-1", " 1", "1_0", "0x10", "", "\u0661", "1" * 20)
     },
     "length": Gate(
         "external data of '9' bytes",
-        having(external(length="9", **W)),
-        having(external(length="8", **W)),
+        having(external(length="9", location=W)),
+        having(external(length="8", location=W)),
     ),
     "inside and outside": Gate(
         "both inside and outside",
         having(tensor(raw_data=FLOATS, data_location=TensorProto.EXTERNAL)),
-        having(external(**W)),
+        having(external(location=W)),
     ),
     "external strings": Gate(
         "of strings",
         having(tensor(element=STRING, data_location=TensorProto.EXTERNAL)),
-        having(external(**W)),
+        having(external(location=W)),
     ),
     "external or not": Gate(
         "does not say that it has",
-        having(tensor(raw_data=FLOATS, external_data=external(**W).external_data)),
+        having(tensor(raw_data=FLOATS, external_data=external(location=W).external_data)),
         having(tensor(raw_data=FLOATS)),
     ),
 }

@@ -102,6 +102,7 @@ def test_a_large_attribute_that_is_referred_to_often_is_counted_each_time() -> N
         count_expansion(made, STRANGER)
 
 
+@pytest.mark.slow
 def test_a_large_default_that_is_filled_in_often_is_refused() -> None:
     made = model(
         "g (float[N] x) => (float[N] y) { a = own.f (x)  b = own.f (a)  y = own.f (b) }",

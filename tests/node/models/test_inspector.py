@@ -14,7 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.models import incoming, inspector
-from node.models.dialogue import Task
+from node.models.dialogue import (
+    Done,
+    Piece,
+    Put,
+    Task,
+    Words,
+    parse_words,
+    refusal_bytes,
+    words_bytes,
+)
 from node.models.intake import TakenIn, inspect, take_in
 from node.models.policy import LOCAL
 from node.models.precheck import parse
@@ -46,6 +55,12 @@ def place(tmp_path: Path) -> Path:
     (folder / "linked").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe")
     return folder
+
+
+def _mangled(place: int, byte: int) -> bytes:
+    data = bytearray(words_bytes(DONE))
+    data[place % len(data)] = byte
+    return bytes(data)
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
@@ -92,6 +107,7 @@ SAYS = {
     "another tensor": "blobs that it did not make",
     "another size": "blobs that it did not make",
     "half a tensor": "said",
+    "a wrong comparator": "comparator 9",
     "a broken manifest": "a broken manifest",
     "hang": "was not done within",
     "starts a blob": "was not done within",
@@ -172,6 +188,28 @@ def test_a_file_of_flipped_bits_is_refused_or_taken_in_by_the_real_one(data: st.
         path.write_bytes(whole)
         with suppress(Refused):
             trio.run(partial(take_in, path, Path(folder, "blobs"), policy=LOCAL))
+
+
+DONE = Done(bytes(32), (("w", b"d" * 32, 4096),), b"manifest", 2, "why", ("one", "two"))
+
+
+@pytest.mark.parametrize("said", [Piece(True, "a/b", 7, 9), Piece(False, "w", 0, 0), Put(5), DONE])
+def test_what_is_said_is_understood(said: Words) -> None:
+    assert parse_words(words_bytes(said)) == said
+
+
+def test_a_refusal_is_understood_and_made_one_line() -> None:
+    said = Refused(Reason.NOT_PRICEABLE, "a\nb\x1b[31m\u202e" + "x" * 9000)
+    with pytest.raises(Refused) as caught:
+        parse_words(refusal_bytes(said))
+    assert caught.value.reason is Reason.NOT_PRICEABLE
+    assert caught.value.detail == "a b [31m " + "x" * 491
+
+
+@given(st.binary(max_size=200) | st.builds(_mangled, st.integers(0, 400), st.integers(0, 255)))
+def test_any_bytes_are_words_or_nonsense(data: bytes) -> None:
+    with suppress(ValueError, Refused):
+        assert isinstance(parse_words(data), Piece | Put | Done)
 
 
 async def test_a_caller_that_leaves_takes_the_inspector_with_it(place: Path) -> None:

@@ -10,17 +10,19 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, external_data_helper
 
 from node.models import inspector
 from node.models.dialogue import Piece, Task
+from node.models.folder import GRAPH_NAME, make_folder
 from node.models.incoming import Blob, remove_unfinished
 from node.models.intake import TakenIn, _compare, inspect, take_in
 from node.models.policy import LOCAL, NORMAL_BYTES_MAX, STRANGER, Policy
 from node.models.source import Source
 from protocol.canon import decode, encode
-from protocol.compare import EXACT
+from protocol.compare import EXACT, F32
 from protocol.errors import Refused
 from protocol.model import ADAPTER, Manifest, StageBlob, TensorBlob
 from protocol.ports import Derived, StatePair
@@ -28,6 +30,7 @@ from protocol.price import PRICE_VERSION
 from protocol.reasons import Reason
 from tests.node.models.small import Box, doing, external, having, model, node, relu, tensor
 from tests.node.models.test_inspector import snapshot
+from tests.node.models.test_normalise import results
 from tests.tree import ROOT
 
 WEIGHTS = model(
@@ -52,8 +55,8 @@ def saved(made: ModelProto, folder: Path, *, file: str = "") -> Path:
     return path
 
 
-async def taken(path: Path, policy: Policy = STRANGER, **more: str) -> TakenIn:
-    return await take_in(path, path.parent / "blobs", policy=policy, **more)
+async def taken(path: Path, policy: Policy = STRANGER, name: str = "") -> TakenIn:
+    return await take_in(path, path.parent / "blobs", policy=policy, name=name)
 
 
 def names(folder: Path) -> list[str]:
@@ -72,7 +75,7 @@ async def test_a_model_becomes_blobs_and_a_manifest(tmp_path: Path, file: str) -
         assert blob.stat().st_mode & 0o777 == 0o444
     assert names(blobs) == sorted([got.graph.hex(), *(each.blob.hex() for each in got.tensors)])
     assert [(each.name, each.size_bytes) for each in got.tensors] == [("v", 4096), ("w", 4096)]
-    assert (got.only_here, got.problems) == ("", ())
+    assert (got.at_best, got.only_here, got.problems) == (F32, "", ())
     manifest = got.manifest
     assert manifest
     assert (manifest.name, manifest.symbols, manifest.tensors) == ("model", ("N",), got.tensors)
@@ -81,6 +84,15 @@ async def test_a_model_becomes_blobs_and_a_manifest(tmp_path: Path, file: str) -
     assert encode(manifest)
     assert {**snapshot(tmp_path), **before} == snapshot(tmp_path)
     await inspect(manifest, blobs / got.graph.hex())
+
+
+@pytest.mark.slow
+async def test_the_folder_of_what_was_taken_in_runs_as_the_file_did(tmp_path: Path) -> None:
+    path = saved(WEIGHTS, tmp_path, file="weights.bin")
+    folder = make_folder(await taken(path), tmp_path / "blobs", tmp_path / "folders")
+    feeds = {"x": np.linspace(-1, 1, 96, dtype=np.float32).reshape(3, 32)}
+    before, after = (results(each, feeds) for each in (path, folder / GRAPH_NAME))
+    np.testing.assert_array_equal(before[0], after[0])
 
 
 @pytest.mark.slow
@@ -227,7 +239,7 @@ async def test_external_data_comes_from_beside_the_graph_or_not_at_all(
     tmp_path: Path, entries: dict[str, str], says: str
 ) -> None:
     folder = tmp_path / "models"
-    path = saved(having(external((1024,), **entries)), folder)
+    path = saved(having(external((1024,), entries=entries)), folder)
     (tmp_path / "secret").write_bytes(bytes(4096))
     (folder / "link").symlink_to(tmp_path / "secret")
     (folder / "linked").symlink_to(tmp_path)
@@ -365,6 +377,7 @@ async def test_a_graph_of_a_stranger_is_normal_or_refused(tmp_path: Path) -> Non
             await inspect(claims, path)
 
 
+@pytest.mark.slow
 def test_the_daemons_side_knows_neither_onnx_nor_numpy() -> None:
     modules = "intake", "dialogue", "folder", "incoming", "policy", "source"
     heavy = {"onnx", "numpy", "onnxruntime", "google.protobuf"}

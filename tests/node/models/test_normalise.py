@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A normal graph computes what the graph did, is always the same bytes, and stays itself."""
 
-import os
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import numpy as np
 import onnxruntime as ort
@@ -103,7 +101,7 @@ def normal(made: ModelProto, policy: Policy = LOCAL, box: Box | None = None) -> 
     return done
 
 
-def results(path: Path, feeds: dict[str, object]) -> list[object]:
+def results(path: Path, feeds: Mapping[str, object]) -> list[object]:
     options = ort.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
@@ -277,10 +275,10 @@ def _as_listed(values: Array, raw: TensorProto, element: ElementType) -> list[fl
     if element.bits < 8:
         return list(raw.raw_data)
     if element.name.startswith(("FLOAT8", "FLOAT16", "BFLOAT")):  # as bits
-        return values.view(f"u{values.itemsize}").tolist()
+        return list(values.view(f"u{values.itemsize}"))
     if values.dtype.kind == "c":
-        return values.view(f"f{values.itemsize // 2}").tolist()
-    return [int(each) for each in values] if element is ElementType.BOOL else values.tolist()
+        return list(values.view(f"f{values.itemsize // 2}"))
+    return [int(each) for each in values] if element is ElementType.BOOL else list(values)
 
 
 def test_bits_of_small_types_may_be_written_with_a_sign() -> None:

@@ -9,6 +9,7 @@ from node.models import inspector
 
 if __name__ == "__main__":
     MISSING = Confined((Layer("landlock", False, "too old"), Layer("uid", True, "")), "")
-    inspector.confine = lambda _: MISSING
-    inspector.close_files = lambda: Layer("seccomp_run", False, "not here")
+    vars(inspector).update(
+        confine=lambda _: MISSING, close_files=lambda: Layer("seccomp_run", False, "not here")
+    )
     inspector.main(sys.argv[1:])

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The official ONNX backend suite: in this process' children, and through an executor."""
