@@ -79,7 +79,7 @@ async def try_out(
         runs_s = await _runs(runner, item, budget_s / 2)
         plain = await measure_plain(folder, item, items, threads=threads, budget_s=budget_s)
         runs_s += await _runs(runner, item, budget_s / 2)
-        layers = runner.link.layers
+        layers = pool.links[0].layers
     return Trial(
         model=taken,
         weights_bytes=sum(each.size_bytes for each in taken.tensors),
