@@ -6,6 +6,7 @@ that exporters give them. :func:`inputs` makes something to feed them with.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from onnx import ModelProto, TensorProto
@@ -28,7 +29,7 @@ def mlp(widths: Sequence[int] = (16, 32, 8), seed: int = 0) -> ModelProto:
     """Products and Relu over rows."""
     sketch = Sketch(seed)
     now = sketch.takes("x", ["batch", widths[0]])
-    for width_in, width_out in zip(widths[:-2], widths[1:-1], strict=True):
+    for width_in, width_out in pairwise(widths[:-1]):
         bias = sketch.weight(width_out)
         now = sketch.add("Gemm", now, sketch.weight(width_out, width_in), bias, transB=1)
         now = sketch.add("Relu", now)
@@ -62,7 +63,11 @@ def cnn(channels: int = 8, seed: int = 0) -> ModelProto:
     now = sketch.add("AveragePool", now, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
     now = sketch.add("Pad", now, sketch.put(np.array([0, 0, 1, 0, 0, 0, 1, 2])))
     now = sketch.add(
-        "Conv", now, sketch.weight(2 * channels, channels // 2, 3, 3), group=2, auto_pad="SAME_UPPER"
+        "Conv",
+        now,
+        sketch.weight(2 * channels, channels // 2, 3, 3),
+        group=2,
+        auto_pad="SAME_UPPER",
     )
     pooled = sketch.add("Flatten", sketch.add("GlobalAveragePool", now))
     sketch.add("Gemm", pooled, sketch.weight(2 * channels, 10), sketch.weight(10), into="logits")
@@ -187,7 +192,9 @@ def decoder(
         normed = sketch.add("RMSNormalization", now, sketch.put(np.ones(width)))
         gate = sketch.add("MatMul", normed, sketch.weight(width, 2 * width))
         gate = sketch.add("Mul", gate, sketch.add("Sigmoid", gate))
-        inner = sketch.add("Mul", gate, sketch.add("MatMul", normed, sketch.weight(width, 2 * width)))
+        inner = sketch.add(
+            "Mul", gate, sketch.add("MatMul", normed, sketch.weight(width, 2 * width))
+        )
         now = sketch.add("Add", now, sketch.add("MatMul", inner, sketch.weight(2 * width, width)))
     normed = sketch.add("RMSNormalization", now, sketch.put(np.ones(width)))
     sketch.add("MatMul", normed, sketch.weight(width, vocabulary), into="logits")
@@ -250,9 +257,7 @@ def _attention_in_steps(
         total = sketch.dim(present, 2)
         spread = sketch.add("Unsqueeze", present, sketch.put(np.array([2])))
         times = [sketch.put(np.array([n])) for n in (groups, heads // groups)]
-        wanted = sketch.add(
-            "Concat", batch, *times, total, sketch.put(np.array([head])), axis=0
-        )
+        wanted = sketch.add("Concat", batch, *times, total, sketch.put(np.array([head])), axis=0)
         wide = sketch.add("Expand", spread, wanted)
         repeated.append(sketch.shaped(wide, batch, heads, total, head))
     key = sketch.add("Transpose", repeated[0], perm=[0, 1, 3, 2])
@@ -327,9 +332,7 @@ def recurrent(width: int = 8, hidden: int = 6, seed: int = 0) -> ModelProto:
     )
     now = sketch.add("Squeeze", states, sketch.put(np.array([1])))
     weights = [sketch.weight(1, 3 * hidden, hidden) for _ in range(2)]
-    sketch.many(
-        "GRU", [now, *weights, "", "", "g_in"], ["", "g_out"], hidden_size=hidden
-    )
+    sketch.many("GRU", [now, *weights, "", "", "g_in"], ["", "g_out"], hidden_size=hidden)
     sketch.add("Softmax", sketch.linear(now, hidden, 5), into="tags")
     sketch.gives("tags", ["length", "batch", 5])
     for name in ("h_out", "c_out", "g_out"):
@@ -415,6 +418,3 @@ def inputs(model: ModelProto, sizes: Mapping[str, int], seed: int = 0) -> dict[s
 
 def _size(text: str, sizes: Mapping[str, int]) -> int:
     return sum(sizes[part.strip()] for part in text.split("+")) if text else 0
-
-
-

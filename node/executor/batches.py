@@ -1,37 +1,31 @@
 # SPDX-License-Identifier: MIT
 """Calls of one group joined into one, where that changes no bit.
 
-The manifest's calibration says which models allow it: the first axis of everything is one
-symbol, and rows do not depend on their neighbours. While a runner computes, calls gather; when
-it is free, those of one form go together. Nobody waits for company: a call that finds the
-runner free goes at once.
+The manifest's calibration says which models allow it; how rows are put together is in `joining`.
+While a runner computes, calls gather; when it is free, those of one form go together. Nobody
+waits for company: a call that finds the runner free goes at once.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from math import prod
 
 import trio
 
 from node.executor.executor import Call, Item, Outputs, Runner, Session
+from node.executor.joining import JOINED_BYTES_MAX, ROWS_MAX, can_join, join, split
 from protocol.errors import CommonsError, Refused
-from protocol.interface import Interface
 from protocol.reasons import Reason
-from protocol.tensors import ElementType, Tensor, TensorHeader
-
-ROWS_MAX = 64
-JOINED_BYTES_MAX = 8 << 20
+from protocol.tensors import Tensor, TensorHeader
 
 
 @dataclass(eq=False)
 class _Waiting:
-    """One caller, and what it gets. `behind`: others were there first."""
+    """One caller who came while others were served, and what it gets."""
 
     inputs: Item
     look: bool
     due_s: float
-    behind: bool
     done: trio.Event = field(default_factory=trio.Event)
     outputs: Outputs | None = None
     error: CommonsError | None = None
@@ -62,11 +56,14 @@ class _Joined:
 
     calls: list[_Waiting]
     scope: trio.CancelScope
+    over: trio.Event
 
-    def give_up(self) -> None:
-        """Stop computing what nobody waits for."""
+    async def give_up(self) -> None:
+        """Stop computing what nobody waits for; whoever leaves last sees to its end."""
         if all(each.left for each in self.calls):
             self.scope.cancel()
+            with trio.CancelScope(shield=True):
+                await self.over.wait()
 
 
 class BatchingRunner:
@@ -84,20 +81,19 @@ class BatchingRunner:
         self, inputs: Sequence[Tensor], *, deadline_s: float, look: bool = False
     ) -> Outputs:
         """Run a call, together with others that wait for the same runner."""
-        if not _can_join(inputs):
+        closed = self._nursery.cancel_scope.cancel_called
+        if closed or deadline_s <= 0 or not can_join(inputs):
             return await self._inner.run(inputs, deadline_s=deadline_s, look=look)
-        await trio.lowlevel.checkpoint_if_cancelled()
-        due_s = trio.current_time() + deadline_s
-        mine = _Waiting(tuple(inputs), look, due_s, behind=self._working)
-        self._queue.append(mine)
         if not self._working:
-            self._working = True
-            self._nursery.start_soon(self._work)
+            return await self._run_first(inputs, deadline_s, look=look)
+        due_s = trio.current_time() + deadline_s
+        mine = _Waiting(tuple(inputs), look, due_s)
+        self._queue.append(mine)
         try:
             with trio.move_on_at(mine.due_s):
                 await mine.done.wait()
         finally:
-            self._leave(mine)
+            await self._leave(mine)
         if mine.error:
             raise mine.error
         if mine.outputs is None:
@@ -112,12 +108,30 @@ class BatchingRunner:
         """Begin a session; its steps are not joined with anything."""
         return await self._inner.open(state)
 
-    def _leave(self, mine: _Waiting) -> None:
+    async def _run_first(
+        self, inputs: Sequence[Tensor], deadline_s: float, *, look: bool
+    ) -> Outputs:
+        """Run for a caller who finds the runner free; then see to those who came meanwhile."""
+        self._working = True
+        try:
+            return await self._inner.run(inputs, deadline_s=deadline_s, look=look)
+        finally:
+            if self._queue and not self._nursery.cancel_scope.cancel_called:
+                self._nursery.start_soon(self._work)
+            else:
+                self._stop()
+
+    def _stop(self) -> None:
+        """Let nobody wait who came too late to be served."""
+        self._working = False
+        _settle_all(self._queue, Refused(Reason.SHUTTING_DOWN))
+
+    async def _leave(self, mine: _Waiting) -> None:
         mine.left = True
         if mine in self._queue:
             self._queue.remove(mine)
         elif self._running and not mine.done.is_set():
-            self._running.give_up()
+            await self._running.give_up()
 
     async def _work(self) -> None:
         """Serve the queue until it is empty."""
@@ -125,8 +139,7 @@ class BatchingRunner:
             while self._queue:
                 await self._serve(self._take())
         finally:
-            self._working = False
-            _settle_all(self._queue, Refused(Reason.HANDED_BACK, "the executor was closed"))
+            self._stop()
 
     def _take(self) -> list[_Waiting]:
         """Choose who goes now: the first, and those of its form, up to the caps."""
@@ -145,24 +158,25 @@ class BatchingRunner:
 
     async def _serve(self, calls: list[_Waiting]) -> None:
         """Run a few calls as one; when that fails, each by itself, so that one spoils no other."""
+        over = trio.Event()
         try:
             with trio.CancelScope() as scope:
-                self._running = _Joined(calls, scope)
+                self._running = _Joined(calls, scope, over)
                 for each, part in zip(calls, await self._run(calls), strict=True):
                     each.settle(part)
         except CommonsError as error:
             if len(calls) == 1:
-                calls[0].settle(None, _as_seen_by(calls[0], error))
+                calls[0].settle(None, _as_seen_from_behind(error))
             elif error.reason is Reason.DEADLINE:  # that of the most patient of them
                 _settle_all(calls, error)
             else:
                 for each in calls:
-                    each.behind = True  # whatever it finds now was none of its doing
                     if not each.left:
                         await self._serve([each])
         finally:
             self._running = None
-            _settle_all(calls, Refused(Reason.HANDED_BACK, "the executor was closed"))
+            _settle_all(calls, Refused(Reason.SHUTTING_DOWN))
+            over.set()
 
     async def _run(self, calls: list[_Waiting]) -> list[Outputs]:
         remaining_s = max(each.due_s for each in calls) - trio.current_time()
@@ -171,6 +185,8 @@ class BatchingRunner:
             deadline_s=max(remaining_s, 0.001),
             look=calls[0].look,
         )
+        if calls[0].look and not got.finite and len(calls) > 1:
+            raise Refused(Reason.NOT_FINITE, "one of them has to be found")
         rows = [each.rows for each in calls]
         parts = split(got.tensors, rows)
         share = got.busy_s / sum(rows)
@@ -183,70 +199,11 @@ class BatchingRunner:
 def _settle_all(calls: Sequence[_Waiting], error: CommonsError) -> None:
     """Let nobody wait for an answer that cannot come any more."""
     for each in calls:
-        if not each.done.is_set():
+        if not (each.left or each.done.is_set()):
             each.settle(None, error)
 
 
-def _as_seen_by(call: _Waiting, error: CommonsError) -> CommonsError:
+def _as_seen_from_behind(error: CommonsError) -> CommonsError:
     """Whoever waited for a runner that another call took down may ask for a new one."""
-    lost = call.behind and error.reason is Reason.IDLE
+    lost = error.reason is Reason.IDLE
     return Refused(Reason.HANDED_BACK, error.detail) if lost else error
-
-
-def is_batchable(interface: Interface) -> bool:
-    """Tell whether the first axis of all that goes in and comes out is one free symbol."""
-    ports = [*(port for port in interface.inputs if not port.optional), *interface.outputs]
-    first = {port.dims[0] if port.dims else None for port in ports}
-    elsewhere = {value for port in ports for symbolic, value in port.dims[1:] if symbolic}
-    whole = all(port.element.bits % 8 == 0 and port.element.bits for port in ports)
-    axis = next(iter(first), None)
-    alone = axis is not None and axis[0] == 1 and axis[1] < interface.free
-    derived = {rule.first for rule in interface.derived} | {
-        rule.second for rule in interface.derived if rule.second_times
-    }
-    return (
-        len(first) == 1
-        and alone
-        and whole
-        and not interface.states
-        and axis is not None
-        and axis[1] not in elsewhere | derived
-    )
-
-
-def join(items: Sequence[Item]) -> Item:
-    """Put the rows of several items one after the other: their bytes are, too."""
-    if len(items) == 1:
-        return items[0]
-    return tuple(
-        Tensor(
-            parts[0].element,
-            (sum(part.dims[0] for part in parts), *parts[0].dims[1:]),
-            b"".join(part.data for part in parts),
-        )
-        for parts in zip(*items, strict=True)
-    )
-
-
-def split(tensors: Item, rows: Sequence[int]) -> list[Item]:
-    """Take the rows of each item out again."""
-    if len(rows) == 1:
-        return [tensors]
-    parts: list[list[Tensor]] = [[] for _ in rows]
-    for tensor in tensors:
-        row_bytes = prod(tensor.dims[1:]) * tensor.element.bits // 8
-        at = 0
-        for part, count in zip(parts, rows, strict=True):
-            end = at + count * row_bytes
-            data = bytes(memoryview(tensor.data)[at:end])
-            part.append(Tensor(tensor.element, (count, *tensor.dims[1:]), data))
-            at = end
-    return [tuple(part) for part in parts]
-
-
-def _can_join(inputs: Sequence[Tensor]) -> bool:
-    """Leave alone what is large enough by itself, and what is not rows of the same number."""
-    counts = {each.dims[0] if each.dims else 0 for each in inputs}
-    strings = any(each.element is ElementType.STRING for each in inputs)
-    count = next(iter(counts), 0)
-    return len(counts) == 1 and not strings and 0 < count < ROWS_MAX

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from node.executor.batches import BatchingRunner, is_batchable
+from node.executor.batches import BatchingRunner
 from node.executor.executor import CPU, Group, Layer, Model, Runner
+from node.executor.joining import is_batchable
 from node.executor.runners import LinkedRunner, check_adapter
 from node.executor.sandbox.confine import holds_strangers
 from protocol.errors import Refused
@@ -258,10 +259,13 @@ class Leases:
         """End runners; whoever is cancelled meanwhile still ends them all."""
         for entry in entries:
             self._drop(entry)
+        if not entries:
+            return
         with trio.CancelScope(shield=True):
-            for entry in entries:
-                if entry.runner:
-                    await entry.runner.link.end(why or _WHY[reason], reason)
+            async with trio.open_nursery() as nursery:
+                for entry in entries:
+                    if entry.runner:
+                        nursery.start_soon(entry.runner.link.end, why or _WHY[reason], reason)
 
     def _drop(self, entry: _Entry) -> None:
         if entry in self._entries:

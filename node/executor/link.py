@@ -6,7 +6,6 @@ shared byte is read once, and a runner that is late, breaks the rules or leaves 
 is then gone for good, with its sessions, and every later call says so.
 """
 
-import json
 import os
 import socket
 import sys
@@ -14,10 +13,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 import trio
 
+from node.executor.description import Description, parse_description
+from node.executor.description import PortSaid as PortSaid
 from node.executor.executor import Layer
 from node.executor.rooms import Room
 from node.executor.wire import (
@@ -39,14 +39,11 @@ from node.executor.wire import (
 from node.executor.zygote import Child
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
 from protocol.limits import (
-    DIMENSION_MAX,
     PORTS_MAX,
-    RANK_MAX,
     TENSOR_BYTES_MAX,
-    TENSOR_NAME_BYTES_MAX,
 )
 from protocol.reasons import Reason
-from protocol.tensors import ElementType, Tensor, TensorHeader
+from protocol.tensors import Tensor, TensorHeader
 
 #: How long a runner may take for what needs no computing.
 WORDS_S = 10.0
@@ -55,10 +52,6 @@ WORDS_S = 10.0
 COPY_BYTES = 1 << 20
 
 _BUFFER_BYTES = 1 << 16
-
-# Ports with as many dimensions as they may have are described with fewer; a document of empty
-# lists would keep the daemon busy for a while.
-_VALUES_MAX = 1 << 16
 
 _MAY_SAY = frozenset(
     {
@@ -72,13 +65,8 @@ _MAY_SAY = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PortSaid:
-    """A port as the runner says it is. Used where no interface says it better."""
-
-    name: str
-    element: ElementType
-    dims: tuple[int | str | None, ...]
+# Said before the model is touched; afterwards it is too late for it.
+_MAY_SAY_LOADING = _MAY_SAY | {Reason.NOT_CONTAINED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +81,42 @@ class Answer:
 class Link:
     """One runner. Callers take turns: see :meth:`turn`."""
 
-    def __init__(self, child: Child, ours: socket.socket) -> None:
-        """Speak to the child on our end of the socketpair."""
+    def __init__(
+        self, child: Child, ours: socket.socket, shared_bytes_max: int = TENSOR_BYTES_MAX
+    ) -> None:
+        """Speak to the child on our end of the socketpair.
+
+        No limit of the kernel counts what it shares with us, so `shared_bytes_max` does.
+        """
         ours.setblocking(False)
         self.child = child
+        self._shared_bytes_max = shared_bytes_max
         self._socket = ours
         self._turns = trio.Lock()
         self._in = Room(writable=True)
         self._out = Room(writable=False)
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._heard = self._buffer[:0]
-        self.inputs: tuple[PortSaid, ...] = ()
-        self.outputs: tuple[PortSaid, ...] = ()
-        self.layers: tuple[Layer, ...] = ()
+        self._said = Description()
         self.gone = ""
         self._reason = Reason.IDLE
         self._ended: trio.Event | None = None
         self._forgotten: list[int] = []
+
+    @property
+    def inputs(self) -> tuple[PortSaid, ...]:
+        """The inputs as the runner says them."""
+        return self._said.inputs
+
+    @property
+    def outputs(self) -> tuple[PortSaid, ...]:
+        """The outputs as the runner says them."""
+        return self._said.outputs
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """What contains it, as it says itself."""
+        return self._said.layers
 
     @property
     def shared_bytes(self) -> int:
@@ -145,8 +152,8 @@ class Link:
         """Wait until the model is loaded, or raise `model_refused` with what was against it."""
         try:
             with trio.fail_after(load_s):
-                head, table = await self._receive_words()
-                self._take_description(head.op, table)
+                head, table = await self._receive_words(may_say=_MAY_SAY_LOADING)
+                self._said = _described(head.op, table)
         except trio.TooSlowError:
             await self.end(f"it did not load within {load_s:g} s")
             raise Refused(Reason.MODEL_REFUSED, self.gone) from None
@@ -155,8 +162,8 @@ class Link:
             await self.end(f"it died while loading: {words}")
             lost = reason is Reason.HANDED_BACK
             raise Refused(reason if lost else Reason.MODEL_REFUSED, self.gone) from None
-        except (ValueError, LookupError, TypeError, RecursionError, RemoteProtocolError) as error:
-            await self.end(f"it spoke nonsense while loading: {error}")
+        except RemoteProtocolError as error:
+            await self.end(f"it spoke nonsense while loading: {error.detail}")
             raise Refused(Reason.MODEL_REFUSED, self.gone) from None
         except BaseException:
             await self.end("it was refused while loading")
@@ -191,6 +198,7 @@ class Link:
         """
         self._check_there()
         answered = False
+        begin_s = trio.current_time()
         try:
             with trio.fail_after(deadline_s):
                 await self._send_call(op, inputs, expected, session, look=look)
@@ -199,13 +207,13 @@ class Link:
                     head, table = await self._make_room(bytes(table[:32]), session)
                 if head.op != Op.DONE:
                     raise _broken(f"word {head.op} instead of an answer")
-                answer = await self._receive_answer(head, table)
+                answer = await self._receive_answer(head, table, begin_s)
             answered = True
         except Refused:
             answered = True  # the runner said so, and waits for the next call
             raise
         except trio.TooSlowError:
-            self.gone = f"it did not answer within {deadline_s:g} s"
+            self.gone = f"it did not answer within {deadline_s:.3g} s"
             raise Refused(Reason.DEADLINE, self.gone) from None
         except RemoteProtocolError as error:
             self.gone = f"it broke the rules of its link: {error.detail}"
@@ -300,9 +308,14 @@ class Link:
         await self._send(b"".join((head, *data)))
 
     async def _grow(self, room: Room, op: Op, size_bytes: int) -> None:
-        fd = room.grown(size_bytes)
-        if fd is None:
+        if size_bytes <= room.size_bytes:
             return
+        shared_bytes = self.shared_bytes - room.size_bytes + size_bytes
+        if shared_bytes > self._shared_bytes_max:
+            detail = f"{shared_bytes} bytes of tensors at once, of {self._shared_bytes_max}"
+            raise Refused(Reason.OVER_MEMORY, detail)
+        fd = room.grown(size_bytes)
+        assert fd is not None
         try:
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fd.to_bytes(4, sys.byteorder))]
             await self._send(head_bytes(op), rights)
@@ -321,7 +334,9 @@ class Link:
 
     # --- receiving ----------------------------------------------------------------------------
 
-    async def _receive_words(self, session: int = 0) -> tuple[Head, memoryview]:
+    async def _receive_words(
+        self, session: int = 0, may_say: frozenset[Reason] = _MAY_SAY
+    ) -> tuple[Head, memoryview]:
         """Read head and table; a failure is raised here. Only tensors may come after a table."""
         head = parse_head(await self._receive(HEAD.size))
         table = await self._receive(head.table_bytes)
@@ -330,10 +345,10 @@ class Link:
         if head.op != Op.DONE and (head.count or head.inline_bytes or self._heard):
             raise _broken(f"more than word {head.op}")
         if head.op == Op.FAILED:
-            raise Refused(*parse_failure(table, _MAY_SAY))
+            raise Refused(*parse_failure(table, may_say))
         return head, table
 
-    async def _receive_answer(self, head: Head, table: memoryview) -> Answer:
+    async def _receive_answer(self, head: Head, table: memoryview, begin_s: float) -> Answer:
         if head.count > PORTS_MAX:
             raise _broken(f"{head.count} outputs")
         placed = parse_table(head, table, self._out.size_bytes)
@@ -345,7 +360,8 @@ class Link:
             source = inline if each.place == Place.INLINE else self._out.view
             data = source[each.offset : each.end].toreadonly()
             tensors.append(Tensor(each.header.element, each.header.dims, data))
-        return Answer(tuple(tensors), bool(head.flags & FINITE), head.busy_us / 1e6)
+        busy_s = min(head.busy_us / 1e6, trio.current_time() - begin_s)
+        return Answer(tuple(tensors), bool(head.flags & FINITE), busy_s)
 
     async def _make_room(self, wanted: bytes, session: int) -> tuple[Head, memoryview]:
         """Give a runner the room that it asks for, within the cap of one tensor's size."""
@@ -384,27 +400,6 @@ class Link:
         lost = self.child.status is None
         return (Reason.HANDED_BACK if lost else Reason.RUN_FAILED), words
 
-    def _take_description(self, op: int, table: memoryview) -> None:
-        if op != Op.READY:
-            raise _broken(f"word {op} instead of ready")
-        document = bytes(table)
-        if document.count(b",") > _VALUES_MAX:
-            raise _broken("far more values than ports could need")
-        said: dict[str, Any] = json.loads(document)
-        for rows in (said["inputs"], said["outputs"], said["layers"]):
-            if not isinstance(rows, list) or len(rows) > PORTS_MAX:
-                raise _broken("ports or layers that are no list, or too many")
-        self.inputs, self.outputs = (
-            tuple(
-                PortSaid(_text(name), ElementType(element), _dimensions(dims))
-                for name, element, dims in said[side]
-            )
-            for side in ("inputs", "outputs")
-        )
-        self.layers = tuple(
-            Layer(_text(name), bool(on), _text(why)) for name, on, why in said["layers"]
-        )
-
 
 async def acquire(what: trio.Lock | trio.Semaphore, due_s: float = inf) -> None:
     """Take it at once when it is free: trio's own way costs a turn of its loop.
@@ -428,23 +423,10 @@ async def copy(source: memoryview, target: memoryview) -> None:
         await trio.lowlevel.checkpoint()
 
 
-def _dimensions(said: Sequence[object]) -> tuple[int | str | None, ...]:
-    """Read sizes, or the names of some."""
-    if len(said) > RANK_MAX:
-        raise _broken(f"{len(said)} dimensions")
-    return tuple(
-        _text(dim)
-        if isinstance(dim, str)
-        else (dim if isinstance(dim, int) and 0 <= dim <= DIMENSION_MAX else None)
-        for dim in said
-    )
-
-
-def _text(said: object) -> str:
-    """Read a name: a bounded one, and nothing in it speaks to a terminal."""
-    return "".join(
-        each if each.isprintable() else " " for each in str(said)[:TENSOR_NAME_BYTES_MAX]
-    )
+def _described(op: int, table: memoryview) -> Description:
+    if op != Op.READY:
+        raise _broken(f"word {op} instead of ready")
+    return parse_description(table)
 
 
 def _broken(detail: str) -> CommonsError:

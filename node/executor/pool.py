@@ -13,6 +13,7 @@ from node.executor.leases import PoolLimits as PoolLimits
 from node.executor.link import Link
 from node.executor.retry import run_once
 from node.executor.runners import LinkedRunner
+from node.executor.sandbox.confine import holds_strangers
 from node.executor.task import Task
 from node.executor.wire import Op
 from node.executor.zygote import Zygote
@@ -95,7 +96,7 @@ class Pool:
             except BaseException:
                 ours.close()
                 raise
-        link = Link(child, ours)
+        link = Link(child, ours, memory_bytes)
         await link.ready(self._limits.load_s)
         if model.adapter:
             tensors = [each for _, each in model.adapter.tensors]
@@ -121,6 +122,8 @@ class Pool:
             provider=model.provider,
             threads=self._limits.threads,
             forked=model.provider == CPU,
+            # where strangers can be contained nobody runs without it; where not, none gets here
+            contained=model.provider == CPU and holds_strangers(self._zygote.layers),
             optimise=model.tuning.optimise,
             entries=model.tuning.entries,
         )

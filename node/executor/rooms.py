@@ -14,6 +14,9 @@ from contextlib import suppress
 
 ROOM_BYTES_MIN = 1 << 20
 
+# Small rooms double, so that they rarely grow; a large one has little that nobody asked for.
+_STEP_BYTES_MAX = 1 << 26
+
 # Linux's numbers, which Python has only from 3.13 on for all of them.
 _F_ADD_SEALS, _SEAL_SEAL, _SEAL_SHRINK, _SEAL_GROW = 1033, 1, 2, 4
 
@@ -39,7 +42,8 @@ class Room:
         """
         if size_bytes <= self.size_bytes:
             return None
-        size_bytes = max(ROOM_BYTES_MIN, 1 << (size_bytes - 1).bit_length())
+        step_bytes = min(1 << (size_bytes - 1).bit_length(), _STEP_BYTES_MAX)
+        size_bytes = max(ROOM_BYTES_MIN, -(-size_bytes // step_bytes) * step_bytes)
         fd = os.memfd_create("room", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(fd, size_bytes)

@@ -20,7 +20,7 @@ from node.executor.wire import INLINE_BYTES_MAX, Op, Placed, header_of
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.interface import Dims, Interface, PortShape
 from protocol.reasons import Reason
-from protocol.tensors import ElementType, Tensor, TensorHeader
+from protocol.tensors import ElementType, Tensor, TensorHasher, TensorHeader
 
 #: Items have few forms; what is known of each costs as much as a small call.
 _FORMS_REMEMBERED = 256
@@ -29,6 +29,9 @@ _FORMS_REMEMBERED = 256
 _ANY_BITS = frozenset(each for each in ElementType if each.bits and not each.bits % 8) - {
     ElementType.BOOL
 }
+
+# As many of the shortest strings as are looked at in some 10 ms.
+_LOOK_BYTES = 1 << 15
 
 
 class RunnerLink(Protocol):
@@ -400,7 +403,28 @@ async def _owned(answer: Answer, expected: list[TensorHeader] | None) -> Outputs
         else:
             data = bytes(data)
         tensor = Tensor(each.element, each.dims, data)
-        if each.element not in _ANY_BITS and (broken := tensor.broken_rule()):
-            raise Refused(Reason.WRONG_FORM, f"an output: {broken}")
+        if each.element not in _ANY_BITS:
+            await _look(tensor)
         tensors.append(tensor)
     return Outputs(tuple(tensors), answer.finite, answer.busy_s)
+
+
+async def _look(tensor: Tensor) -> None:
+    """Hold the data of an output against the rules of its type.
+
+    A million strings take more than a second, so other tasks of the daemon get their turn.
+    """
+    if len(tensor.data) <= _LOOK_BYTES:
+        broken = tensor.broken_rule()
+    else:
+        broken = ""
+        looker = TensorHasher(tensor.header)
+        data = memoryview(tensor.data)
+        try:
+            for start in range(0, len(data), _LOOK_BYTES):
+                looker.update(data[start : start + _LOOK_BYTES])
+                await trio.lowlevel.checkpoint()
+        except RemoteProtocolError as error:
+            broken = error.detail
+    if broken:
+        raise Refused(Reason.WRONG_FORM, f"an output: {broken}")

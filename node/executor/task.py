@@ -6,6 +6,10 @@ from dataclasses import asdict, dataclass
 
 from node.executor.executor import CPU
 
+#: A task is one packet of a socket, which every Linux lets be this long. The names of a
+#: thousand ports fit, if they are not all as long as they may be.
+TASK_BYTES_MAX = 1 << 17
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -13,6 +17,7 @@ class Task:
 
     Without `inputs` and `outputs` the order of the graph's own ports counts. A task that is not
     `forked` begins in a new program, unconfined: for providers that need their driver's files.
+    A runner that is to be `contained` touches no model when a layer that strangers need fails.
     """
 
     folder: str
@@ -26,6 +31,7 @@ class Task:
     optimise: str = "ORT_ENABLE_ALL"
     entries: tuple[tuple[str, str], ...] = ()
     forked: bool = True
+    contained: bool = False
 
     def document(self) -> str:
         """Write it."""

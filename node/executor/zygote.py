@@ -13,12 +13,15 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import trio
 
 from node.executor.environment import DEBUG, child_environment
 from node.executor.executor import Layer
+from node.executor.task import TASK_BYTES_MAX
 from protocol.errors import Refused
 from protocol.reasons import Reason
 
@@ -79,6 +82,7 @@ class Zygote:
         self._answers: trio.MemorySendChannel[Child | str] | None = None
         self._heard: trio.MemoryReceiveChannel[Child | str] | None = None
         self._nursery: trio.Nursery | None = None
+        self._folder: TemporaryDirectory[str] | None = None
         self.layers: tuple[Layer, ...] = ()
         self.started_count = 0
 
@@ -107,6 +111,9 @@ class Zygote:
 
     async def fork(self, task: str, link: socket.socket) -> Child:
         """Get a runner that speaks on the other end of `link`."""
+        if len(task) > TASK_BYTES_MAX:
+            detail = f"its ports have names of {len(task)} bytes together, of {TASK_BYTES_MAX}"
+            raise Refused(Reason.MODEL_REFUSED, detail)
         async with self._lock:
             await self._start()
             assert self._control
@@ -130,18 +137,20 @@ class Zygote:
 
     async def _end(self) -> None:
         process, self._process = self._process, None
+        children, self._children = self._children, {}
         if self._control:
             self._control.close()
             self._control = None
         if process:
-            process.kill()
+            # asked for before kill(), which reaps one that is dead already: then it has no number
             pidfd = os.pidfd_open(process.pid)
             try:
+                process.kill()
                 await trio.lowlevel.wait_readable(pidfd)
             finally:
                 os.close(pidfd)
             process.wait()
-        children, self._children = self._children, {}
+        self._forget_folder()
         for child in children.values():
             child.kill()
             child.ended.set()
@@ -152,6 +161,7 @@ class Zygote:
         if self._nursery is None:
             raise Refused(Reason.SHUTTING_DOWN, "the zygote is used outside of held()")
         await self.end()
+        self._folder = _a_folder()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - ours; a thread's child would die with it
@@ -160,7 +170,7 @@ class Zygote:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=None if DEBUG in os.environ else subprocess.DEVNULL,
-                env=child_environment(),
+                env={**child_environment(), "TMPDIR": self._folder.name},
             )
         ours.setblocking(False)
         control = self._control = trio.socket.from_stdlib_socket(ours)
@@ -177,9 +187,15 @@ class Zygote:
         if "ready" not in words or self._control is not control or self._nursery is None:
             await self.end()
             raise Refused(Reason.RUN_FAILED, f"the zygote did not start: {words or 'no answer'}")
+        self._forget_folder()
         self.layers = tuple(Layer(*row) for row in words["layers"])
         self._answers, self._heard = trio.open_memory_channel(4)
         self._nursery.start_soon(self._hear, control, self._answers)
+
+    def _forget_folder(self) -> None:
+        if self._folder:
+            self._folder.cleanup()
+            self._folder = None
 
     async def _hear(
         self,
@@ -227,6 +243,16 @@ async def _receive_fds(control: trio.socket.SocketType) -> tuple[dict[str, Any],
 async def _send_fds(control: trio.socket.SocketType, data: bytes, fds: list[int]) -> None:
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in fds)
     await control.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+
+def _a_folder() -> TemporaryDirectory[str]:
+    """Make the folder where a zygote tries its layers; ours, so that it goes when that is killed.
+
+    Users who are nobody in particular must come through.
+    """
+    folder = TemporaryDirectory(prefix="commons-", ignore_cleanup_errors=True)
+    Path(folder.name).chmod(0o755)
+    return folder
 
 
 def _signal_name(number: int) -> str:

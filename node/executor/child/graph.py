@@ -26,6 +26,9 @@ from protocol.errors import Refused
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, TensorHeader
 
+#: Nobody names a port like this; a protocol that carries names has to end somewhere.
+PORT_NAME_MAX = 4096
+
 _NO_MEMORY = ("failed to allocate memory", "bad_alloc", "bfcarena", "out of memory")
 _WRONG_FORM = ("but the computed output shape", "unexpected output data type")
 
@@ -80,8 +83,11 @@ class Graph:
             raise Refused(Reason.OVER_MEMORY, "the model does not fit under the cap") from None
         except Exception as error:  # noqa: BLE001 - its errors have no base class of their own
             raise _refusal(error, Reason.MODEL_REFUSED) from None
-        self.inputs = _chosen(self._session.get_inputs(), loading.inputs)
-        self.outputs = _chosen(self._session.get_outputs(), loading.outputs)
+        try:
+            self.inputs = _chosen(self._session.get_inputs(), loading.inputs)
+            self.outputs = _chosen(self._session.get_outputs(), loading.outputs)
+        except UnicodeDecodeError:
+            raise Refused(Reason.MODEL_REFUSED, "the name of a port is not UTF-8") from None
         self._constant: dict[str, Value] = {}
         elements = {port.element for port in (*self.inputs, *self.outputs)}
         self._arrays_will_do = elements <= DTYPES.keys() | {ElementType.STRING}
@@ -116,10 +122,12 @@ class Graph:
 
     def _run_bound(self, feeds: Mapping[str, Value], into: Mapping[str, Value]) -> list[Value]:
         binding = self._session.io_binding()
+        fed = set()
         for name, each in feeds.items():
             if each.header.element is ElementType.STRING:
                 raise Refused(Reason.RUN_FAILED, "strings beside types that numpy lacks")
             where = address_of(each.data)
+            fed.add(where)
             binding.bind_input(name, "cpu", 0, int(each.header.element), each.header.dims, where)
         for port in self.outputs:
             if place := into.get(port.name):
@@ -130,7 +138,7 @@ class Graph:
                 binding.bind_output(port.name, "cpu")
         self._session.run_with_iobinding(binding)
         return [
-            _placed(_from_ort(port, value), into.get(port.name), port.name)
+            _placed(_from_ort(port, value), into.get(port.name), port.name, fed)
             for port, value in zip(self.outputs, binding.get_outputs(), strict=True)
         ]
 
@@ -153,6 +161,8 @@ def _options(loading: Loading) -> ort.SessionOptions:
 def _chosen(ports: Sequence[ort.NodeArg], names: tuple[str, ...]) -> tuple[PortOf, ...]:
     """Bring ports into the order of `names`; without any, they stay as they are."""
     there = {port.name: port for port in ports}
+    if (longest := max(map(len, there), default=0)) > PORT_NAME_MAX:
+        raise Refused(Reason.MODEL_REFUSED, f"the name of a port has {longest} characters")
     if lost := [name for name in names if name not in there]:
         raise Refused(Reason.MODEL_REFUSED, f"the graph has no port {lost[0]!r}")
     return tuple(
@@ -172,13 +182,16 @@ def _as_array(value: Value) -> Array:
     return array_at(value.header, value.data)
 
 
-def _placed(got: Value, place: Value | None, name: str) -> Value:
-    """See to it that an output stands in its place.
+def _placed(got: Value, place: Value | None, name: str, fed: set[int]) -> Value:
+    """See to it that an output stands in its place, or in memory of its own.
 
     What a graph hands through (an input or a constant that is also an output) is never
-    computed, so it is not written where it was bound to.
+    computed, so it is not written where it was bound to. An input's memory (`fed` says where
+    each begins) is the next call's.
     """
     if place is None:
+        if address_of(got.data) in fed:
+            return Value(got.header, memoryview(bytearray(got.data)))
         return got
     if got.header != place.header:
         raise Refused(Reason.WRONG_FORM, f"{name} is {got.header.dims}: {place.header.dims} said")

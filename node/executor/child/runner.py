@@ -18,7 +18,12 @@ from dataclasses import dataclass, field
 from node.executor.child.graph import Graph, Loading, Value
 from node.executor.child.values import all_finite, map_room, unmap_room
 from node.executor.executor import Layer
-from node.executor.sandbox.confine import Confinement, close_files, confine
+from node.executor.sandbox.confine import (
+    Confinement,
+    close_files,
+    confine,
+    holds_strangers,
+)
 from node.executor.sandbox.identity import die_with
 from node.executor.task import Task
 from node.executor.wire import (
@@ -37,6 +42,7 @@ from node.executor.wire import (
     table_bytes,
 )
 from protocol.errors import CommonsError, Refused
+from protocol.limits import RANK_MAX
 from protocol.reasons import Reason
 
 GRAPH = "graph.onnx"
@@ -74,11 +80,13 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
             confined = confine(wanted)
             layers += confined.layers
             folder = confined.folder
+            _check_contained(task, layers)
         graph = load(os.path.join(folder, GRAPH), task)  # noqa: PTH118 - a path inside the sandbox
         if task.forked:
             layers.append(close_files())
+            _check_contained(task, layers)
     except CommonsError as error:
-        link.sendall(head_bytes(Op.FAILED, failure_table(error.reason, error.detail)))
+        link.sendall(head_bytes(Op.FAILED, _told(error, task)))
         return
     link.sendall(head_bytes(Op.READY, _described(graph, layers)))
     kept = Kept()
@@ -87,6 +95,13 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
             answer(link, graph, task, kept)
     except (Leave, ConnectionError):
         return
+
+
+def _check_contained(task: Task, layers: Sequence[Layer]) -> None:
+    """What held when it was tried may fail now: memory and namespaces can run out."""
+    if task.contained and not holds_strangers(layers):
+        off = ", ".join(f"{each.name} ({each.detail})" for each in layers if not each.on)
+        raise Refused(Reason.NOT_CONTAINED, f"off: {off}")
 
 
 def load(path: str, task: Task) -> Graph:
@@ -121,9 +136,7 @@ def answer(link: socket.socket, graph: Graph, task: Task, kept: Kept) -> None:
             placed = parse_table(head, table, max(len(kept.room_in), len(kept.room_out)))
             _call(link, graph, task, kept, head, placed, inline)
     except CommonsError as error:
-        link.sendall(
-            head_bytes(Op.FAILED, failure_table(error.reason, error.detail), session=head.session)
-        )
+        link.sendall(head_bytes(Op.FAILED, _told(error, task), session=head.session))
 
 
 def _call(
@@ -136,6 +149,7 @@ def _call(
     inline: memoryview,
 ) -> None:
     """Answer what brings tensors, or takes them."""
+    kept.waiting = None  # whoever asks for something else does not want it any more
     if head.op == Op.READ:
         _reply(link, kept, head, _state_of(kept, head.session), 0)
         return
@@ -183,6 +197,8 @@ def _reply(
     there: list[Placed] | None = None,
 ) -> None:
     """Send outputs: in the message, in the places that were named, or by asking for room."""
+    if any(len(each.header.dims) > RANK_MAX for each in values):
+        raise Refused(Reason.WRONG_FORM, f"an output of more than {RANK_MAX} dimensions")
     if there:
         _send(link, head, there, [], values, busy_us)
         return
@@ -232,6 +248,11 @@ def _send(
         busy_us=busy_us,
     )
     link.sendall(b"".join((first, *inline)))
+
+
+def _told(error: CommonsError, task: Task) -> bytes:
+    """Say what went wrong; where our folders are is nobody's business but ours."""
+    return failure_table(error.reason, error.detail.replace(task.folder, "the model's folder"))
 
 
 def _state_of(kept: Kept, session: int) -> list[Value]:

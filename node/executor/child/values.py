@@ -167,11 +167,11 @@ def _strings(header: TensorHeader, data: memoryview) -> Array:
 
 def _string_data(array: Array) -> bytes:
     if array.size > STRINGS_PER_TENSOR_MAX:
-        raise Refused(Reason.OVER_MEMORY, f"an output of {array.size} strings")
+        raise Refused(Reason.WRONG_FORM, f"an output of {array.size} strings")
     parts = []
     for text in array.reshape(-1).tolist():
         encoded = str(text).encode("utf-8", "replace")
         if len(encoded) > STRING_BYTES_MAX:
-            raise Refused(Reason.OVER_MEMORY, f"an output string of {len(encoded)} bytes")
+            raise Refused(Reason.WRONG_FORM, f"an output string of {len(encoded)} bytes")
         parts += [len(encoded).to_bytes(4, "little"), encoded]
     return b"".join(parts)

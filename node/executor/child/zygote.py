@@ -31,9 +31,8 @@ from node.executor.child.graph import telemetry_is_off
 from node.executor.child.runner import serve
 from node.executor.environment import DEBUG
 from node.executor.sandbox.try_out import layers_here
-from node.executor.task import Task
+from node.executor.task import TASK_BYTES_MAX, Task
 
-PACKET_BYTES_MAX = 1 << 17
 _FD_BYTES = 4
 
 Serve = Callable[[socket.socket, Task, int], None]
@@ -58,7 +57,7 @@ def main(control: socket.socket, nice: int, serve_one: Serve = serve) -> None:
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)
-    space = bytearray(PACKET_BYTES_MAX)
+    space = bytearray(TASK_BYTES_MAX)
     while True:
         for fd, _ in poll.poll():
             if fd == wake:

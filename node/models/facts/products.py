@@ -145,6 +145,8 @@ def einsum_sizes(operation: Operation) -> tuple[dict[str, Size], list[str]]:
     for place, term in enumerate(labels):
         for label, dim in zip(term, operation.given(place).dims, strict=True):
             sizes[label] = operation.space.meet(sizes.get(label, 1), dim)
+    for size in sizes.values():
+        operation.space.need_factors(size)  # ONNX Runtime divides by it, and dies when it is 0
     if len(set(result)) != len(result) or not sizes.keys() >= set(result):
         raise Unpriceable("an equation whose result has a label twice, or one of its own")
     return sizes, result

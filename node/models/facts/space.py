@@ -297,7 +297,16 @@ class Space:
             self.need(symbol(each), 1)
         cofactor = exact_quotient(size, product([number, *map(symbol, shared)]))
         assert cofactor is not None
-        self.need(cofactor, 1)
+        if isinstance(cofactor, int) or cofactor.linear or min(coefficients(cofactor)) < 0:
+            self.need(cofactor, 1)
+            return
+        # A sum of products: one of them is enough, the one of the fewest symbols.
+        terms = [
+            (len(symbols), self.order(made([(symbols, 1)])), symbols)
+            for symbols, _ in cofactor.varying
+        ]
+        for each in set(min(terms)[2]):
+            self.need(symbol(each), 1)
 
     def _expressible(self, size: Expression) -> None:
         """Refuse what no derived symbol of a manifest can say."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, numpy_helper
+from onnx import helper as helper
 
 from node.executor.executor import Model
 from protocol.interface import Interface, PortShape
@@ -74,7 +75,9 @@ def _declared(port: Port) -> ValueInfoProto:
 def tensor(values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> Tensor:
     """Make a tensor of a type that numpy has."""
     array = np.asarray(values, dtype, order="C")
-    return Tensor(ElementType(helper.np_dtype_to_tensor_dtype(array.dtype)), array.shape, array.tobytes())
+    return Tensor(
+        ElementType(helper.np_dtype_to_tensor_dtype(array.dtype)), array.shape, array.tobytes()
+    )
 
 
 def array(given: Tensor, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[np.generic]:
@@ -96,9 +99,7 @@ def add_one(above: Path, *, bound: bool = True, memory_bytes: int = 0) -> Model:
     """Give x + 1."""
     nodes = [helper.make_node("Add", ["x", "one"], ["y"])]
     weights = [numpy_helper.from_array(np.ones(1, np.float32), "one")]
-    return write(
-        above, nodes, [X], [Y], weights=weights, bound=bound, memory_bytes=memory_bytes
-    )
+    return write(above, nodes, [X], [Y], weights=weights, bound=bound, memory_bytes=memory_bytes)
 
 
 def identity(above: Path, element: ElementType = FLOAT, *, bound: bool = True) -> Model:
@@ -109,7 +110,11 @@ def identity(above: Path, element: ElementType = FLOAT, *, bound: bool = True) -
 
 
 def handed_through(
-    above: Path, element: ElementType = FLOAT, dims: tuple[int | str, ...] = ("n",), *, bound: bool = True
+    above: Path,
+    element: ElementType = FLOAT,
+    dims: tuple[int | str, ...] = ("n",),
+    *,
+    bound: bool = True,
 ) -> Model:
     """Give x, which is an output by itself: nothing computes it. The second output is computed."""
     inputs: list[Port] = [("x", element, dims), ("f", FLOAT, ("m",))]
@@ -145,7 +150,7 @@ def endless(above: Path) -> Model:
     )
     weights = [
         numpy_helper.from_array(np.asarray(1 << 62, np.int64), "times"),
-        numpy_helper.from_array(np.asarray(True), "go"),  # noqa: FBT003 - the value of a tensor
+        numpy_helper.from_array(np.asarray(True), "go"),
         numpy_helper.from_array(np.ones(1, np.float32), "one"),
     ]
     nodes = [helper.make_node("Loop", ["times", "go", "x"], ["y"], body=body)]

@@ -127,9 +127,7 @@ def done(data: bytes = b"", *, session: int = 0, op: Op = Op.DONE, busy_us: int 
         return head_bytes(op, session=session, busy_us=busy_us)
     header = TensorHeader(ElementType.FLOAT, (len(data) // 4,), len(data))
     table = table_bytes([Placed(Place.INLINE, header, 0)])
-    head = head_bytes(
-        op, table, count=1, inline_bytes=len(data), session=session, busy_us=busy_us
-    )
+    head = head_bytes(op, table, count=1, inline_bytes=len(data), session=session, busy_us=busy_us)
     return head + data
 
 

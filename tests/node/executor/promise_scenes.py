@@ -9,8 +9,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -30,7 +30,7 @@ from protocol.price import Polynomial, symbol
 from protocol.tensors import ElementType
 from simulations.executor import SimulatedExecutor
 from simulations.faults import Called, Fault, not_finite, wrong_shape
-from simulations.link import Traits
+from simulations.link import SimulatedLink, Traits
 from tests.node.executor import folders
 
 FLOAT, INT64, BOOL = ElementType.FLOAT, ElementType.INT64, ElementType.BOOL
@@ -66,8 +66,8 @@ class Scene(Protocol):
         """Tell the runners apart; a number is not used twice within a test."""
         ...
 
-    def kill(self, executor: Tried) -> None:
-        """End every runner as the kernel would."""
+    async def kill(self, executor: Tried) -> None:
+        """End every runner as the kernel would, and wait for the news of it."""
         ...
 
 
@@ -208,12 +208,10 @@ def _port(name: str, *dims: tuple[int, int], optional: bool = False) -> PortShap
 class SimulatedScene:
     """Executors of a made world; its time is virtual, which the test sees to."""
 
-    def __init__(
-        self, models: Models, make: Callable[..., SimulatedExecutor] = SimulatedExecutor
-    ) -> None:
-        """`make` gives a rigged one where a test is about the promises."""
+    def __init__(self, models: Models) -> None:
+        """The world knows what is special about each model."""
         self.models = models
-        self._make = make
+        self._seen: list[SimulatedLink] = []
         known = [getattr(models, name) for name in models.__slots__]
         self._traits = {each.digest: Traits() for each in known}
         del self._traits[models.unknown.digest]
@@ -230,17 +228,18 @@ class SimulatedScene:
     @asynccontextmanager
     async def open(self, limits: PoolLimits = LIMITS) -> AsyncIterator[SimulatedExecutor]:
         """Give a new executor."""
-        executor = self._make(limits, self._traits, faults=self._fault)
+        executor = SimulatedExecutor(limits, self._traits, faults=self._fault)
         async with executor.open():
             yield executor
         assert executor.links == []
 
     def runners(self, executor: Tried) -> list[int]:
-        """Number them by their place in memory: each of them is kept there by the executor."""
+        """Number them in the order in which they are seen."""
         assert isinstance(executor, SimulatedExecutor)
-        return [id(each) for each in executor.links]
+        self._seen += [each for each in executor.links if each not in self._seen]
+        return [self._seen.index(each) for each in executor.links]
 
-    def kill(self, executor: Tried) -> None:
+    async def kill(self, executor: Tried) -> None:
         """End every runner."""
         assert isinstance(executor, SimulatedExecutor)
         for each in executor.links:
@@ -274,7 +273,7 @@ class Kept:
 
     def descriptors(self) -> int:
         """Count what this process has open, but for the socket that waits here."""
-        return len(os.listdir("/proc/self/fd")) - bool(self.control)
+        return len(list(Path("/proc/self/fd").iterdir())) - bool(self.control)
 
     def end(self) -> None:
         """End the process."""
@@ -341,7 +340,12 @@ class RealScene:
         assert isinstance(executor, Pool)
         return executor.pids
 
-    def kill(self, executor: Tried) -> None:
+    async def kill(self, executor: Tried) -> None:
         """End every runner."""
-        for pid in self.runners(executor):
-            os.kill(pid, signal.SIGKILL)
+        assert isinstance(executor, Pool)
+        children = [link.child for link in executor.links]
+        for each in children:
+            with suppress(ProcessLookupError):  # it is about to be buried
+                os.kill(each.pid, signal.SIGKILL)
+        for each in children:
+            await each.ended.wait()

@@ -20,8 +20,9 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,21 @@ from node.executor.child import runner, zygote
 from node.executor.child.graph import Graph
 from node.executor.child.runner import Kept
 from node.executor.child.values import map_room
+from node.executor.executor import Layer
+from node.executor.sandbox.confine import Confined, Confinement, close_files, confine
 from node.executor.task import Task
-from node.executor.wire import FINITE, Head, Op, Place, Placed, head_bytes, table_bytes
+from node.executor.wire import (
+    FINITE,
+    Head,
+    Op,
+    Place,
+    Placed,
+    failure_table,
+    head_bytes,
+    table_bytes,
+)
+from protocol.errors import CommonsError
+from protocol.reasons import Reason
 from protocol.tensors import ElementType, TensorHeader
 from tests.node.executor.attacks import DONE, SECRET, Scene, call, look, refusals
 
@@ -53,6 +67,7 @@ class Plan:
     `targets` instead. It opens `paths`. It looks for `scan` in its memory before it is confined
     (the texts are backwards here, so that it does not find its plan). When it is called it
     reports all that, unless it does what `lie` names; `at_load` is what it does before that.
+    `lost` is a layer that fails this time, though it held when the zygote tried it.
     """
 
     attacks: tuple[str, ...] = ()
@@ -61,6 +76,7 @@ class Plan:
     scan: tuple[str, ...] = ()
     lie: str = ""
     at_load: str = ""
+    lost: str = ""
     scene: dict[str, str | int] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -87,12 +103,13 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
         return
     report: dict[str, Any] = {
         "pid": os.getpid(),
-        "inherited": [os.readlink(f"/proc/self/fd/{fd}") for fd in _descriptors()],
+        "inherited": [str(Path(f"/proc/self/fd/{fd}").readlink()) for fd in _descriptors()],
         "scan": _scan(plan.scan),
         "rooms": [],
     }
     honest_load = runner.load
 
+    @_told(link)
     def load(path: str, task: Task) -> Graph:
         report["descriptors"] = _descriptors()
         report["load"] = _attack(plan, Path(path).parent)
@@ -100,6 +117,7 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
             LIES[plan.at_load](link, _NO_CALL, Kept())
         return honest_load(path, task)
 
+    @_told(link)
     def answer(link: socket.socket, _: Graph, task: Task, kept: Kept) -> None:
         head, fd = runner._receive_head(link)
         runner._receive(link, head.table_bytes + head.inline_bytes)
@@ -110,10 +128,48 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
             LIES[plan.lie](link, head, kept)
         else:
             report["run"] = _attack(plan, Path(task.folder))
-            _say(link, head, json.dumps(report).encode())
+            said = json.dumps(report).encode()
+            if kept.room_out:
+                kept.room_out[:SHARED_BYTES] = said.ljust(SHARED_BYTES)
+                _say_shared(link, head)
+            else:
+                _say(link, head, said)
 
     runner.load, runner.answer = load, answer
+    _lose(plan.lost)
     runner.serve(link, task, parent_pid)
+
+
+def _lose(name: str) -> None:
+    """Let the layer fail: it is said to be off, as when the kernel refuses it."""
+
+    def off(layer: Layer) -> Layer:
+        return replace(layer, on=layer.on and layer.name != name)
+
+    def less(wanted: Confinement) -> Confined:
+        confined = confine(wanted)
+        return replace(confined, layers=tuple(map(off, confined.layers)))
+
+    vars(runner).update(confine=less, close_files=lambda: off(close_files()))
+
+
+def _told(link: socket.socket) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Say what went wrong here: there is no other way to say it."""
+
+    def wrap(function: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any) -> Any:
+            try:
+                return function(*arguments)
+            except CommonsError:
+                raise
+            except Exception:  # noqa: BLE001 - all of it is said
+                words = traceback.format_exc()[-1500:]
+                link.sendall(head_bytes(Op.FAILED, failure_table(Reason.MODEL_REFUSED, words)))
+                os._exit(1)
+
+        return wrapped
+
+    return wrap
 
 
 # --- attacks --------------------------------------------------------------------------------------
@@ -122,17 +178,18 @@ def serve(link: socket.socket, task: Task, parent_pid: int) -> None:
 def _attack(plan: Plan, folder: Path) -> dict[str, str]:
     """Try everything, and say how each attempt ended."""
     found = {path: _tried(look, path) for path in plan.paths}
-    given = {name: Path(str(word)) if name in _PATHS else word for name, word in plan.scene.items()}
     for pid in plan.targets:
-        scene = Scene(**{**given, "folder": folder, "neighbour": pid})  # type: ignore[arg-type]  # as they were
-        on_it = [name for name in plan.attacks if "neighbour" in name]
-        found |= {f"{name} {pid}": how for name, how in refusals(scene, on_it).items()}
         for file in ("mem", "maps", "environ", "fd", "root"):
             found[f"{file} of {pid}"] = _tried(look, f"/proc/{pid}/{file}")
-    if plan.scene:
-        scene = Scene(**{**given, "folder": folder})  # type: ignore[arg-type]  # as they were
-        found |= refusals(scene, [name for name in plan.attacks if "neighbour" not in name])
-    return found
+    if not plan.scene:
+        return found
+    given = {name: Path(str(word)) if name in _PATHS else word for name, word in plan.scene.items()}
+    scene = Scene(**{**given, "folder": folder})  # type: ignore[arg-type]  # as they were
+    for pid in plan.targets:
+        scene.neighbour = pid
+        on_it = [name for name in plan.attacks if "neighbour" in name]
+        found |= {f"{name} {pid}": how for name, how in refusals(scene, on_it).items()}
+    return found | refusals(scene, [name for name in plan.attacks if "neighbour" not in name])
 
 
 def _attack_room(fd: int) -> dict[str, str]:

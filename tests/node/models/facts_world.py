@@ -120,6 +120,8 @@ def exposed(model: ModelProto, found: Seen) -> ModelProto:
             element, _ = found.tensor(name, [1] * len(found.symbols))
             copy.graph.output.append(helper.make_tensor_value_info(name, element, None))
     for port in copy.graph.output:
+        element, _ = found.tensor(port.name, [1] * len(found.symbols))
+        port.type.tensor_type.elem_type = element
         port.type.tensor_type.ClearField("shape")  # what it says may be wrong, as in life
     return copy
 

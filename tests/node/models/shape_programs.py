@@ -88,6 +88,8 @@ class Program:
 
     def _take(self, nodes: list[NodeProto]) -> None:
         for node in nodes:
+            if node.op_type == "Einsum" and any(not self.arrays[n].size for n in node.input):
+                raise Untaken  # it would take the whole process down
             try:
                 made = _alone(node, self.arrays, self.constants)
             except Exception as error:
