@@ -90,6 +90,7 @@ async def _try(parsed: argparse.Namespace, config: "Config", workshop: Path) -> 
                 workshop,
                 pool,
                 wanted=dict(parsed.dim),
+                preference=executor.providers,
                 threads=executor.threads,
                 budget_s=parsed.seconds,
             )
@@ -123,6 +124,7 @@ def as_document(trial: "Trial", runners: int) -> dict[str, object]:
                 {"name": each.name, "on": each.on, "detail": each.detail} for each in trial.layers
             ],
         },
+        "provider": trial.provider.provider,
         "price_cu": trial.price,
         "earns_cu_per_s": earns,
         "earns_cu_per_hour": earns and earns * 3600 * runners,
@@ -160,9 +162,10 @@ def _sentences(trial: "Trial", runners: int) -> list[str]:
         )
     if trial.model.only_here:
         said.append(f"Strangers' nodes would not take it: {trial.model.only_here}")
+    said.append(f"It ran on {trial.provider.provider}. {trial.provider.sentence}")
     off = [f"{each.name} ({each.detail})" for each in trial.layers if not each.on]
     on = ", ".join(each.name for each in trial.layers if each.on)
-    said.append(f"Contained by: {on}.")
+    said.append(f"Contained by: {on or 'nothing, as trusted work may be'}.")
     if off:
         said.append(f"Not here: {', '.join(off)}.")
     return said

@@ -63,6 +63,11 @@ class Pool:
         await self._zygote.ready()
         return self._zygote.layers
 
+    async def providers(self) -> tuple[str, ...]:
+        """Ask what the installed ONNX Runtime offers; the processor's is always the last."""
+        await self._zygote.ready()
+        return self._zygote.providers
+
     @property
     def memory_bytes(self) -> int:
         """What is reserved for runners now, with what they share with the daemon."""

@@ -21,6 +21,7 @@ import trio
 
 from node.executor.environment import DEBUG, child_environment
 from node.executor.executor import Layer
+from node.executor.providers import offered
 from node.executor.task import TASK_BYTES_MAX
 from protocol.errors import Refused
 from protocol.reasons import Reason
@@ -84,6 +85,7 @@ class Zygote:
         self._nursery: trio.Nursery | None = None
         self._folder: TemporaryDirectory[str] | None = None
         self.layers: tuple[Layer, ...] = ()
+        self.providers: tuple[str, ...] = ()
         self.started_count = 0
 
     @property
@@ -189,6 +191,7 @@ class Zygote:
             raise Refused(Reason.RUN_FAILED, f"the zygote did not start: {words or 'no answer'}")
         self._forget_folder()
         self.layers = tuple(Layer(*row) for row in words["layers"])
+        self.providers = offered(words["providers"])
         self._answers, self._heard = trio.open_memory_channel(4)
         self._nursery.start_soon(self._hear, control, self._answers)
 

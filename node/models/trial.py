@@ -14,6 +14,7 @@ import trio
 from node.executor.executor import Group, Item, Layer, Model, Runner
 from node.executor.link import PortSaid
 from node.executor.pool import Pool
+from node.executor.providers import Choice, choose
 from node.executor.reference import Reference, measure_plain
 from node.executor.runners import LinkedRunner
 from node.models.folder import make_folder
@@ -43,6 +44,7 @@ class Trial:
     run_s: float
     plain: Reference
     price: int | None
+    provider: Choice
     layers: tuple[Layer, ...]
 
     @property
@@ -57,6 +59,7 @@ async def try_out(
     pool: Pool,
     *,
     wanted: Mapping[str, int],
+    preference: Sequence[str] = (),
     threads: int = 1,
     budget_s: float = 2.0,
 ) -> Trial:
@@ -68,13 +71,15 @@ async def try_out(
     folder = make_folder(taken, blobs, workshop / "models")
     manifest = taken.manifest
     interface = manifest.interfaces()[0] if manifest else None
-    await pool.layers()  # the zygote is started once, not for each model
+    offered = await pool.providers()  # starts the zygote, which is not each model's time
+    chosen = choose(offered, preference, trusted=True, comparator=taken.at_best)
     begin_s = trio.current_time()
-    async with pool.lease(Model(taken.graph, folder, interface), OWNER) as runner:
+    model = Model(taken.graph, folder, interface, provider=chosen.provider)
+    async with pool.lease(model, OWNER) as runner:
         load_s = trio.current_time() - begin_s
         assert isinstance(runner, LinkedRunner)
         ports = runner.link.inputs
-        chosen, item = await _inputs(runner, ports, manifest, wanted)
+        free, item = await _inputs(runner, ports, manifest, wanted)
         # Half before and half after the other way: a machine changes its mind meanwhile.
         runs_s = await _runs(runner, item, budget_s / 2)
         plain = await measure_plain(folder, item, items, threads=threads, budget_s=budget_s)
@@ -83,7 +88,8 @@ async def try_out(
     return Trial(
         model=taken,
         weights_bytes=sum(each.size_bytes for each in taken.tensors),
-        sizes=chosen,
+        sizes=free,
+        provider=chosen,
         inputs=tuple(
             (port.name, tensor.element.name.lower(), tensor.dims)
             for port, tensor in zip(ports, item, strict=True)

@@ -382,7 +382,7 @@ def test_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.slow
-@given(st.lists(EVENTS, max_size=40))
+@given(st.lists(EVENTS, min_size=10, max_size=50))
 @in_virtual_time
 async def test_whatever_happens_memory_groups_and_slots_are_kept(events: list[Event]) -> None:
     async with trio.open_nursery() as nursery:
@@ -396,6 +396,6 @@ async def test_whatever_happens_memory_groups_and_slots_are_kept(events: list[Ev
 
 @pytest.mark.soak
 @settings(max_examples=20_000)
-@given(st.lists(EVENTS, max_size=120))
+@given(st.lists(EVENTS, min_size=10, max_size=200))
 def test_whatever_happens_for_a_long_time(events: list[Event]) -> None:
     test_whatever_happens_memory_groups_and_slots_are_kept.hypothesis.inner_test(events)  # type: ignore[attr-defined]  # where Hypothesis keeps what it wraps

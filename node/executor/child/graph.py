@@ -222,6 +222,11 @@ def _refusal(error: Exception, otherwise: Reason) -> Refused:
     return Refused(otherwise, f"{type(error).__name__}: {words}"[:400])
 
 
+def available_providers() -> list[str]:
+    """List what the installed ONNX Runtime can compute with."""
+    return list(ort.get_available_providers())
+
+
 def telemetry_is_off() -> bool:
     """Tell whether nothing is reported: it is decided by the environment, before the import."""
     return os.environ.get("ORT_DISABLE_TELEMETRY") == "1"

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy.random  # noqa: F401 - the same: nothing can be read once a runner is confined
 
-from node.executor.child.graph import telemetry_is_off
+from node.executor.child.graph import available_providers, telemetry_is_off
 from node.executor.child.runner import serve
 from node.executor.environment import DEBUG
 from node.executor.sandbox.try_out import layers_here
@@ -53,7 +53,7 @@ def main(control: socket.socket, nice: int, serve_one: Serve = serve) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides, not the keyboard
     layers = [[each.name, each.on, each.detail] for each in layers_here()]
-    _say(control, {"ready": os.getpid(), "layers": layers})
+    _say(control, {"ready": os.getpid(), "layers": layers, "providers": available_providers()})
     poll = select.poll()
     poll.register(control, select.POLLIN)
     poll.register(wake, select.POLLIN)

@@ -9,7 +9,7 @@ What cannot be followed is None, which harms nobody until it becomes a shape.
 
 from collections.abc import Callable, Iterator
 from itertools import product as every
-from math import isfinite, trunc
+from math import isfinite, prod, trunc
 from typing import Final, TypeAlias
 
 from node.models.facts.space import Space
@@ -70,6 +70,8 @@ def broadcast(operand: Shaped, dims: Place) -> tuple[Value, ...] | None:
         return None
     if inner == dims:
         return operand.values
+    if len(operand.values) == 1:
+        return operand.values * prod(dims)
     ahead = len(dims) - len(inner)
 
     def source(place: Place) -> int:

@@ -190,7 +190,7 @@ class Walk:
                 count = len(terms_of(dim))
                 terms, widest = terms + count, max(widest, count)
             for value in shaped.values or ():
-                terms += _VALUE_STEPS * len(value.terms) if isinstance(value, Expression) else 1
+                terms += _VALUE_STEPS * len(value.terms) if isinstance(value, Expression) else 4
         self._steps += len(operation.node.attribute) + operation.outputs + terms * widest
         if self._steps > _STEPS_MAX:
             raise refuse("its shapes take too long to compute")

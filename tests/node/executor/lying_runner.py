@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A runner that says what it is told to, in a task of the test, at the other end of a link."""
 
+import gc
 import json
 import os
 import signal
@@ -9,14 +10,27 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import pytest
 import trio
+from trio.testing import MockClock
 
-from node.executor.link import Link
-from node.executor.wire import HEAD, Head, Op, Place, Placed, head_bytes, table_bytes
+from node.executor.link import Answer, Link
+from node.executor.wire import (
+    HEAD,
+    INLINE_BYTES_MAX,
+    Head,
+    Op,
+    Place,
+    Placed,
+    head_bytes,
+    table_bytes,
+)
 from node.executor.zygote import Child
+from protocol.errors import Refused
 from protocol.reasons import Reason
-from protocol.tensors import ElementType, TensorHeader
+from protocol.tensors import ElementType, Tensor, TensorHeader
 
 DESCRIPTION: dict[str, object] = {
     "inputs": [["x", 1, ["n"]]],
@@ -145,3 +159,94 @@ def failed(reason: str = Reason.RUN_FAILED, detail: str = "", *, session: int = 
 def needs(size_bytes: int | str) -> bytes:
     """Ask for room."""
     return head_bytes(Op.NEEDS, str(size_bytes).encode())
+
+
+def float_rows(count: int, *, place: Place = Place.INLINE, size_bytes: int = 4) -> bytes:
+    header = TensorHeader(ElementType.FLOAT, (size_bytes // 4,), size_bytes)
+    return table_bytes([Placed(place, header, 0)] * count)
+
+
+def raw(
+    table_size: int = 0, op: int = Op.DONE, count: int = 0, inline_bytes: int = 0, session: int = 0
+) -> bytes:
+    """Write a head that says what it likes."""
+    return HEAD.pack(table_size, op, 0, count, session, inline_bytes, 0)
+
+
+def row(place: int, header_bytes: int, offset: int) -> bytes:
+    return struct.pack("<BHQ", place, header_bytes, offset)
+
+
+# --- what a test does with it ---------------------------------------------------------------------
+
+DEADLINE_S = 5.0
+FOUR = b"\0\0\x80\x40"
+BIG = Tensor(ElementType.UINT8, (INLINE_BYTES_MAX + 1,), bytes(INLINE_BYTES_MAX + 1))
+SMALL = Tensor(ElementType.FLOAT, (1,), FOUR)
+
+
+def held() -> tuple[int, int]:
+    """Count descriptors and pieces of shared memory."""
+    mapped = Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:room")
+    return len(os.listdir("/proc/self/fd")), mapped  # noqa: PTH208 - descriptors are no files
+
+
+@asynccontextmanager
+async def lied_to(lie: Lie) -> AsyncIterator[Link]:
+    """Give a link to a liar; afterwards all that it held is given back, and time went on."""
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await trio.sleep(0.25)
+            ticks += 1
+
+    before, begin_s = held(), trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(tick)
+        async with linked(lie) as link:
+            yield link
+        nursery.cancel_scope.cancel()
+    if isinstance(trio.lowlevel.current_clock(), MockClock):
+        assert ticks >= int((trio.current_time() - begin_s) / 0.25) - 1
+    if held() != before:
+        gc.collect()  # what pytest remembers of an exception holds views of shared memory
+    assert held() == before
+
+
+def saying(*parts: bytes) -> Lie:
+    """Answer the first call with these words."""
+
+    async def lie(liar: Liar) -> None:
+        await liar.hear_call()
+        await liar.say(*parts)
+
+    return lie
+
+
+async def call(link: Link, *inputs: Tensor, **more: object) -> Answer:
+    async with link.turn():
+        return await link.call(Op.RUN, inputs, deadline_s=DEADLINE_S, **more)  # type: ignore[arg-type]  # as the test says
+
+
+async def refusal(link: Link, *inputs: Tensor, **more: object) -> Refused:
+    with pytest.raises(Refused) as caught:
+        await call(link, *inputs, **more)
+    return caught.value
+
+
+def assert_gone(link: Link) -> None:
+    assert link.gone
+    assert link.shared_bytes == 0
+    assert link.child.ended.is_set()
+
+
+async def silent(liar: Liar) -> None:
+    await liar.hear_call()
+    await trio.sleep_forever()
+
+
+async def deaf(liar: Liar) -> None:
+    del liar
+    await trio.sleep_forever()

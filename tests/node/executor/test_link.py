@@ -4,12 +4,7 @@
 Where somebody waits, time is virtual: he finds his deadline at once, and exactly.
 """
 
-import gc
-import os
-import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
 import trio
@@ -18,105 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
-from node.executor.link import Answer, Link
-from node.executor.wire import (
-    HEAD,
-    INLINE_BYTES_MAX,
-    TABLE_BYTES_MAX,
-    Op,
-    Place,
-    Placed,
-    head_bytes,
-    table_bytes,
-)
+from node.executor.wire import INLINE_BYTES_MAX, TABLE_BYTES_MAX, Op, Place, head_bytes
 from protocol.errors import Refused
 from protocol.limits import PORTS_MAX
 from protocol.reasons import Reason
-from protocol.tensors import ElementType, Tensor, TensorHeader
 from tests.node.executor.lying_runner import (
-    DESCRIPTION,
+    BIG,
+    DEADLINE_S,
+    FOUR,
+    SMALL,
     Liar,
-    Lie,
+    assert_gone,
+    call,
     done,
     done_shared,
     failed,
-    linked,
+    float_rows,
+    lied_to,
     needs,
+    raw,
     ready,
+    refusal,
+    row,
+    saying,
 )
-
-pytestmark = pytest.mark.usefixtures("_nothing_is_left")
-
-DEADLINE_S = 5.0
-FOUR = b"\0\0\x80\x40"
-BIG = Tensor(ElementType.UINT8, (INLINE_BYTES_MAX + 1,), bytes(INLINE_BYTES_MAX + 1))
-SMALL = Tensor(ElementType.FLOAT, (1,), FOUR)
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counting descriptors, not files
-
-
-def rooms_mapped() -> int:
-    return Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:room")
-
-
-@pytest.fixture
-def _nothing_is_left() -> Iterator[None]:
-    before = rooms_mapped()
-    yield
-    assert rooms_mapped() == before
-
-
-@asynccontextmanager
-async def lied_to(lie: Lie) -> AsyncIterator[Link]:
-    """Give a link to a liar; afterwards all that it held is given back, and time went on."""
-    ticks = 0
-
-    async def tick() -> None:
-        nonlocal ticks
-        while True:
-            await trio.sleep(0.25)
-            ticks += 1
-
-    before, begin_s = descriptors(), trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(tick)
-        async with linked(lie) as link:
-            yield link
-        nursery.cancel_scope.cancel()
-    assert ticks >= int((trio.current_time() - begin_s) / 0.25) - 1
-    if descriptors() != before:
-        gc.collect()  # what pytest remembers of an exception holds views of shared memory
-    assert descriptors() == before
-
-
-def saying(*parts: bytes) -> Lie:
-    """Answer the first call with these words."""
-
-    async def lie(liar: Liar) -> None:
-        await liar.hear_call()
-        await liar.say(*parts)
-
-    return lie
-
-
-async def call(link: Link, *inputs: Tensor, **more: object) -> Answer:
-    async with link.turn():
-        return await link.call(Op.RUN, inputs, deadline_s=DEADLINE_S, **more)  # type: ignore[arg-type]  # as the test says
-
-
-async def refusal(link: Link, *inputs: Tensor, **more: object) -> Refused:
-    with pytest.raises(Refused) as caught:
-        await call(link, *inputs, **more)
-    return caught.value
-
-
-def assert_gone(link: Link) -> None:
-    assert link.gone
-    assert link.shared_bytes == 0
-    assert link.child.ended.is_set()
-
 
 # --- an honest one, to know that the others are refused for what they are -------------------------
 
@@ -164,22 +84,6 @@ async def test_a_runner_that_says_what_is_wrong_may_go_on() -> None:
 
 
 # --- lies in an answer ----------------------------------------------------------------------------
-
-
-def float_rows(count: int, *, place: Place = Place.INLINE, size_bytes: int = 4) -> bytes:
-    header = TensorHeader(ElementType.FLOAT, (size_bytes // 4,), size_bytes)
-    return table_bytes([Placed(place, header, 0)] * count)
-
-
-def raw(
-    table_size: int = 0, op: int = Op.DONE, count: int = 0, inline_bytes: int = 0, session: int = 0
-) -> bytes:
-    """Write a head that says what it likes."""
-    return HEAD.pack(table_size, op, 0, count, session, inline_bytes, 0)
-
-
-def row(place: int, header_bytes: int, offset: int) -> bytes:
-    return struct.pack("<BHQ", place, header_bytes, offset)
 
 
 ANSWERS = {
@@ -314,351 +218,6 @@ async def test_escape_codes_do_not_reach_a_terminal() -> None:
         refused = await refusal(link)
         assert refused.detail.isprintable()
         assert "all is well" in refused.detail
-
-
-# --- silence, floods, leaving ---------------------------------------------------------------------
-
-
-async def silent(liar: Liar) -> None:
-    await liar.hear_call()
-    await trio.sleep_forever()
-
-
-async def deaf(liar: Liar) -> None:
-    del liar
-    await trio.sleep_forever()
-
-
-@pytest.mark.parametrize("lie", [silent, deaf], ids=["silent", "deaf"])
-@pytest.mark.parametrize("inputs", [(), (SMALL,), (BIG,), (SMALL,) * PORTS_MAX], ids=len)
-async def test_silence_ends_at_the_deadline(
-    lie: Lie, inputs: tuple[Tensor, ...], autojump_clock: MockClock
-) -> None:
-    async with lied_to(lie) as link:
-        refused = await refusal(link, *inputs)
-        assert refused.reason is Reason.DEADLINE
-        assert autojump_clock.current_time() == DEADLINE_S
-        assert_gone(link)
-
-
-async def test_a_runner_that_does_not_read_cannot_hold_the_daemon_in_sending(
-    autojump_clock: MockClock,
-) -> None:
-    """Its socket is full, so even the first byte of the next call has no place."""
-
-    async with lied_to(deaf) as link:
-        while True:
-            try:
-                link._socket.send(bytes(1 << 16))
-            except BlockingIOError:
-                break
-        refused = await refusal(link, SMALL)
-        assert refused.reason is Reason.DEADLINE
-        assert autojump_clock.current_time() == DEADLINE_S
-        assert_gone(link)
-
-
-@pytest.mark.parametrize("piece", [b"\0", bytes(HEAD.size), b"\1" * 500, bytes(1 << 16)], ids=len)
-async def test_a_flood_ends_the_runner(piece: bytes) -> None:
-    """It says nothing but this, for as long as somebody takes it."""
-
-    async def flood(liar: Liar) -> None:
-        while True:
-            await liar.say(piece)
-
-    async with lied_to(flood) as link:
-        refused = await refusal(link)
-        assert refused.reason is Reason.RUN_FAILED
-        assert_gone(link)
-
-
-async def test_a_flood_before_a_call_takes_no_memory_of_the_daemon() -> None:
-    """What nobody asked for stays in the socket: the kernel has a bound for that."""
-    said = 0
-
-    async def flood(liar: Liar) -> None:
-        nonlocal said
-        while True:
-            said += await liar.socket.send(bytes(1 << 16))
-
-    async with lied_to(flood) as link:
-        await trio.testing.wait_all_tasks_blocked()
-        assert said < 8 << 20
-        assert len(link._heard) == 0
-
-
-@pytest.mark.parametrize("cut", [0, 1, HEAD.size - 1, HEAD.size, HEAD.size + 5, -1])
-async def test_a_message_that_ends_in_the_middle(cut: int) -> None:
-    async def leave(liar: Liar) -> None:
-        await liar.hear_call()
-        await liar.say(done(FOUR)[:cut])
-        liar.close()
-
-    async with lied_to(leave) as link:
-        refused = await refusal(link)
-        assert refused.reason is Reason.RUN_FAILED
-        assert "SIGKILL" in refused.detail
-        assert_gone(link)
-
-
-@pytest.mark.parametrize("inputs", [(), (SMALL,), (BIG,)], ids=len)
-async def test_a_runner_that_has_left_is_noticed(inputs: tuple[Tensor, ...]) -> None:
-    async def leave(liar: Liar) -> None:
-        liar.close()
-
-    async with lied_to(leave) as link:
-        await trio.testing.wait_all_tasks_blocked()
-        refused = await refusal(link, *inputs)
-        assert refused.reason is Reason.RUN_FAILED
-        assert_gone(link)
-
-
-async def test_a_runner_that_has_left_is_noticed_where_its_inputs_are_placed() -> None:
-    async def leave(liar: Liar) -> None:
-        liar.close()
-
-    async with lied_to(leave) as link:
-        await trio.testing.wait_all_tasks_blocked()
-        async with link.turn():
-            with pytest.raises(Refused) as caught:
-                await link.place([BIG.header])
-        assert caught.value.reason is Reason.RUN_FAILED
-        assert_gone(link)
-
-
-async def test_a_caller_that_leaves_takes_the_runner_along(autojump_clock: MockClock) -> None:
-    async with lied_to(silent) as link:
-        with trio.move_on_after(1):
-            await call(link, SMALL)
-        assert autojump_clock.current_time() == 1
-        assert_gone(link)
-
-
-async def test_a_runner_that_is_ended_while_it_works_says_why() -> None:
-    async with lied_to(silent) as link, trio.open_nursery() as nursery:
-
-        async def wait_for_it() -> None:
-            refused = await refusal(link, SMALL)
-            assert refused.reason is Reason.PAUSED
-            assert "lunch" in refused.detail
-
-        nursery.start_soon(wait_for_it)
-        await trio.testing.wait_all_tasks_blocked()
-        await link.end("lunch", Reason.PAUSED)
-
-
-async def test_a_runner_that_is_ended_while_something_big_is_copied_says_why() -> None:
-    huge = Tensor(ElementType.UINT8, (4 << 20,), bytes(4 << 20))
-    async with lied_to(silent) as link, trio.open_nursery() as nursery:
-
-        async def wait_for_it() -> None:
-            refused = await refusal(link, huge)
-            assert refused.reason is Reason.PAUSED
-
-        nursery.start_soon(wait_for_it)
-        for _ in range(3):
-            await trio.lowlevel.checkpoint()
-        assert link.shared_bytes
-        await link.end("lunch", Reason.PAUSED)
-
-
-async def test_whoever_waits_for_his_turn_hears_that_the_runner_is_gone(
-    autojump_clock: MockClock,
-) -> None:
-    async with lied_to(silent) as link, trio.open_nursery() as nursery:
-        reasons = []
-
-        async def wait_for_it() -> None:
-            reasons.append((await refusal(link, SMALL)).reason)
-
-        for _ in range(3):
-            nursery.start_soon(wait_for_it)
-            await trio.testing.wait_all_tasks_blocked()
-        await trio.sleep(2 * DEADLINE_S)
-        assert reasons == [Reason.DEADLINE, Reason.HANDED_BACK, Reason.HANDED_BACK]
-        assert autojump_clock.current_time() == 2 * DEADLINE_S
-
-
-async def test_an_answer_that_nobody_asked_for_is_not_the_next_ones() -> None:
-    """Between two calls nothing may come; whoever says something then is not believed again."""
-
-    async def speak_up(liar: Liar) -> None:
-        await liar.say(ready(), done(FOUR))
-
-    async with lied_to(speak_up) as link:
-        with pytest.raises(Refused) as caught:
-            await link.ready(DEADLINE_S)
-        assert caught.value.reason is Reason.MODEL_REFUSED
-        assert_gone(link)
-
-
-# --- sessions -------------------------------------------------------------------------------------
-
-
-async def test_a_session_is_forgotten_without_disturbing_anybody(autojump_clock: MockClock) -> None:
-    """A word that fell into the middle of another call's bytes would be taken for data."""
-
-    async def listen(liar: Liar) -> None:
-        await trio.sleep(1)  # the first call fills the socket, and still has something to say
-        await liar.hear_call()
-        await liar.say(done(FOUR))
-        assert (await liar.hear()).op == Op.CLOSE
-        assert (await liar.hear()).op == Op.RUN
-        await liar.say(done(FOUR))
-        assert (await liar.hear()).op == Op.CLOSE
-
-    wide = Tensor(ElementType.UINT8, (INLINE_BYTES_MAX,), bytes(INLINE_BYTES_MAX))
-    async with lied_to(listen) as link, trio.open_nursery() as nursery:
-        link._socket.setsockopt(1, 7, 4096)  # SOL_SOCKET, SO_SNDBUF
-        nursery.start_soon(call, link, wide)
-        await trio.testing.wait_all_tasks_blocked()
-        await link.forget(9)
-        await call(link, SMALL)
-        await link.forget(10)
-        assert autojump_clock.current_time() == 1
-
-
-async def test_forgetting_is_fine_when_the_runner_has_left() -> None:
-    async def leave(liar: Liar) -> None:
-        liar.close()
-
-    async with lied_to(leave) as link:
-        await trio.testing.wait_all_tasks_blocked()
-        await link.forget(1)
-        await link.forget(2)
-
-
-# --- while it loads -------------------------------------------------------------------------------
-
-
-def described(**changed: object) -> bytes:
-    return ready({**DESCRIPTION, **changed})
-
-
-def document(data: bytes) -> bytes:
-    return head_bytes(Op.READY, data)
-
-
-PORT = ["x", 1, []]
-DESCRIPTIONS = {
-    "garbage": document(b"\x00\xff garbage"),
-    "nothing": document(b""),
-    "a list": ready([]),
-    "a number": ready(5),
-    "null": document(b"null"),
-    "a deep list": document(b"[" * TABLE_BYTES_MAX),
-    "a deep object": document(b'{"inputs":' * (TABLE_BYTES_MAX // 10)),
-    "a long number": document(b"9" * TABLE_BYTES_MAX),
-    "a port with a long number": document(b'{"inputs":[["x",1,[' + b"9" * 100_000 + b"]]]}"),
-    "not a number": described(inputs=[["x", float("nan"), []]]),
-    "infinity": described(inputs=[["x", float("inf"), []]]),
-    "no inputs": ready({"outputs": [], "layers": []}),
-    "no layers": ready({"inputs": [], "outputs": []}),
-    "inputs that are text": described(inputs="ports"),
-    "inputs that are an object": described(inputs={"x": 1}),
-    "inputs that are null": described(inputs=None),
-    "too many inputs": described(inputs=[PORT] * (PORTS_MAX + 1)),
-    "too many outputs": described(outputs=[PORT] * 80_000),
-    "a million ports": document(
-        b'{"inputs":[' + b"[]," * 300_000 + b'[]],"outputs":[],"layers":[]}'
-    ),
-    "a port of two": described(inputs=[["x", 1]]),
-    "a port of four": described(inputs=[["x", 1, [], 0]]),
-    "a port that is text": described(inputs=["xyz", "ab"]),
-    "a type that does not exist": described(inputs=[["x", 0, []]]),
-    "a type that is a long text": described(inputs=[["x", "\x1b" * 100_000, []]]),
-    "a type that is a list": described(inputs=[["x", [1], []]]),
-    "dimensions that are a number": described(inputs=[["x", 1, 5]]),
-    "dimensions that are null": described(inputs=[["x", 1, None]]),
-    "too many dimensions": described(inputs=[["x", 1, [1] * 100_000]]),
-    "layers of two": described(layers=[["seccomp", True]]),
-    "layers that are a number": described(layers=7),
-    "too many layers": described(layers=[["a", True, "b"]] * 50_000),
-    "something else": done(FOUR),
-    "a need": needs(5),
-    "noise": bytes(range(256)) * 300,
-    "a table of 4 GB": raw(0xFFFF_FFFF, Op.READY),
-    "data as well": raw(2, Op.READY, inline_bytes=4) + b"{}" + FOUR,
-    "a reason that is not its business": failed(Reason.BANNED),
-    "one byte more": ready() + b"!",
-    "ready twice": ready() * 2,
-}
-
-
-@pytest.mark.parametrize("lie", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
-async def test_nonsense_while_loading_refuses_the_model(lie: bytes) -> None:
-    async def load(liar: Liar) -> None:
-        await liar.say(lie)
-
-    async with lied_to(load) as link:
-        with pytest.raises(Refused) as caught:
-            await link.ready(DEADLINE_S)
-        assert caught.value.reason is Reason.MODEL_REFUSED
-        assert caught.value.detail.isprintable()
-        assert len(caught.value.detail) < 1000
-        assert_gone(link)
-        assert (await refusal(link)).reason is Reason.IDLE
-
-
-async def test_a_name_cannot_speak_to_a_terminal() -> None:
-    evil = "\x1b[2J\ud800" + "n" * 100_000
-
-    async def load(liar: Liar) -> None:
-        await liar.say(
-            described(inputs=[[evil, 1, [evil]]], outputs=[], layers=[[evil, True, evil]])
-        )
-
-    async with lied_to(load) as link:
-        await link.ready(DEADLINE_S)
-        (port,), (layer,) = link.inputs, link.layers
-        for text in (port.name, port.dims[0], layer.name, layer.detail):
-            assert isinstance(text, str)
-            assert text.isprintable()
-            assert len(text) < 1000
-            text.encode()
-
-
-@pytest.mark.parametrize("dim", [-1, 1 << 63, 1.5, True, None, [], {}], ids=repr)
-async def test_a_dimension_that_is_none_is_not_known(dim: object) -> None:
-    async def load(liar: Liar) -> None:
-        await liar.say(described(inputs=[["x", 1, [dim]]]))
-
-    async with lied_to(load) as link:
-        await link.ready(DEADLINE_S)
-        assert link.inputs[0].dims in {(None,), (1,)}
-
-
-async def test_a_load_that_says_nothing_ends_in_time(autojump_clock: MockClock) -> None:
-    async def load(liar: Liar) -> None:
-        for byte in ready():
-            await liar.say(bytes([byte]))
-            await trio.sleep(1)
-
-    async with lied_to(load) as link:
-        with pytest.raises(Refused, match="did not load within 5 s") as caught:
-            await link.ready(DEADLINE_S)
-        assert caught.value.reason is Reason.MODEL_REFUSED
-        assert autojump_clock.current_time() == DEADLINE_S
-        assert_gone(link)
-
-
-async def test_a_load_that_is_cancelled_leaves_nothing(autojump_clock: MockClock) -> None:
-    async with lied_to(deaf) as link:
-        with trio.move_on_after(1):
-            await link.ready(DEADLINE_S)
-        assert autojump_clock.current_time() == 1
-        assert_gone(link)
-
-
-async def test_a_loader_that_dies_refuses_the_model() -> None:
-    async def load(liar: Liar) -> None:
-        liar.close()
-
-    async with lied_to(load) as link:
-        with pytest.raises(Refused, match="died while loading") as caught:
-            await link.ready(DEADLINE_S)
-        assert caught.value.reason is Reason.MODEL_REFUSED
-        assert_gone(link)
 
 
 # --- anything -------------------------------------------------------------------------------------

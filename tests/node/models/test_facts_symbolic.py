@@ -172,6 +172,15 @@ def test_a_product_is_positive_when_its_factors_are() -> None:
     assert space.lower == {a: 1, b + c: 1}
 
 
+def test_a_sum_of_products_is_positive_when_one_of_them_is() -> None:
+    space = space_of()
+    a, b, c = (symbol(index) for index in range(COUNT))
+    space.need_factors(a * b + b * c + c)
+    assert space.lower == {c: 1}
+    with pytest.raises(Unpriceable, match="is a product"):
+        space.need_factors(a * b + b * c + c - 1)
+
+
 def test_conflicts_are_solved_for_the_last_symbol_that_came() -> None:
     space = space_of(5)
     a, b, c, d, e = (symbol(index) for index in range(5))
