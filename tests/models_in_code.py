@@ -7,13 +7,14 @@ that exporters give them. :func:`inputs` makes something to feed them with.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from onnx import ModelProto, TensorProto
 
-from tests.sketch import Array, Sketch
+from tests.sketch import Array, Dims, Sketch
 
-_NUMPY = {
+_NUMPY: Mapping[int, Any] = {
     TensorProto.FLOAT: np.float32,
     TensorProto.FLOAT16: np.float16,
     TensorProto.DOUBLE: np.float64,
@@ -79,7 +80,7 @@ def unet(channels: int = 4, seed: int = 0) -> ModelProto:
     """Down twice and up again, with what was there before beside it; sizes are multiples of 4."""
     sketch = Sketch(seed)
     now = sketch.takes("sample", ["batch", 3, "height", "width"])
-    same = {"pads": [1, 1, 1, 1]}
+    same: dict[str, Any] = {"pads": [1, 1, 1, 1]}
     now = sketch.add("Conv", now, sketch.weight(channels, 3, 3, 3), **same)
     kept = []
     for _ in range(2):
@@ -168,7 +169,7 @@ def decoder(
     sketch.takes("input_ids", whole, TensorProto.INT64)
     sketch.takes("attention_mask", ["batch_size", total], TensorProto.INT64)
     sketch.takes("position_ids", whole, TensorProto.INT64)
-    cache = ["batch_size", groups, "past_sequence_length", head]
+    cache: Dims = ["batch_size", groups, "past_sequence_length", head]
     angles = np.outer(np.arange(64), 1e4 ** -(np.arange(0, head, 2) / head))
     sketch.put(np.cos(angles), "cos")
     sketch.put(np.sin(angles), "sin")

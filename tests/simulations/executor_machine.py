@@ -94,12 +94,15 @@ class Machine:
             with customer.scope:
                 async with self.executor.lease(customer.model, customer.group) as customer.runner:
                     self._note(customer)
-                    async with trio.open_nursery() as customer.calls:
-                        await customer.leave.wait()
+                    try:
+                        async with trio.open_nursery() as customer.calls:
+                            await customer.leave.wait()
+                    finally:
+                        customer.calls = None
         except CommonsError as error:
             assert error.reason in {Reason.BUSY, Reason.PAUSED, Reason.HANDED_BACK}, error
         finally:
-            customer.runner = customer.calls = None
+            customer.runner = None
             self.customers.remove(customer)
 
     async def ask(self, customer: Customer, rows: int, deadline_s: float, leaves_s: float) -> None:

@@ -13,6 +13,7 @@ from onnx import TensorProto
 
 from node.models.constants import raw_bytes
 from node.models.facts.symbolic import Size, Unpriceable
+from protocol.errors import Refused
 from protocol.limits import DIMENSION_MAX, RANK_MAX
 from protocol.tensors import ElementType
 
@@ -104,7 +105,10 @@ def constant(tensor: TensorProto) -> Shaped:
     known = followed(element, dims)
     if known is None or tensor.data_location == TensorProto.EXTERNAL:
         return Shaped(element, dims)
-    data = raw_bytes(tensor)
+    try:
+        data = raw_bytes(tensor)
+    except Refused as error:
+        raise Unpriceable(error.detail) from error
     form = f"<{prod(known)}{_CODES[element]}"
     if len(data) != struct.calcsize(form):
         raise Unpriceable(f"a constant of {len(data)} bytes does not fill {list(known)}")

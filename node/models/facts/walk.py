@@ -84,21 +84,26 @@ def read(graph: GraphProto, opset: int, inputs: Iterable[str]) -> Graph:
         if name not in made:
             raise refuse(f"the output {brief(name)} is never made")
     fixed = {name: tensor for name, tensor in constants.items() if name not in overridden}
-    return Graph(_needed(graph, outputs), fixed, outputs, opset)
-
-
-def _needed(graph: GraphProto, outputs: Iterable[str]) -> tuple[NodeProto, ...]:
-    needed = set(outputs)
-    nodes = []
-    for node in reversed(graph.node):
-        if not needed.isdisjoint(filter(None, node.output)):
-            needed.update(filter(None, node.input))
-            nodes.append(node)
-    for node in reversed(nodes):
+    nodes = needed(graph)
+    for node in nodes:
         if node.op_type in NOT_PRICEABLE:
             raise blame(node, "what it costs is known only afterwards")
         if full_name(node) not in RULES:
             raise blame(node, "there is no rule for this operator")
+    return Graph(nodes, fixed, outputs, opset)
+
+
+def needed(graph: GraphProto) -> tuple[NodeProto, ...]:
+    """Give the nodes that an output needs, in their order; the graph has no graphs inside.
+
+    ONNX Runtime runs the others too, so whoever takes pay for a graph takes them out of it.
+    """
+    wanted = {output.name for output in graph.output}
+    nodes = []
+    for node in reversed(graph.node):
+        if not wanted.isdisjoint(filter(None, node.output)):
+            wanted.update(filter(None, node.input))
+            nodes.append(node)
     return tuple(reversed(nodes))
 
 

@@ -27,7 +27,7 @@ SMALL = (-3, -2, -1, 0, 1, 2, 3, 4, 5, 7)
 LARGE = (-(2**63), 2**63 - 1, 2**31 - 1, -(2**31), 2**31, 2**62, 1000, -1000)
 SCALES = (0.5, 1, 2, 3, 1.5, 0.6, 0.3333, 2.7, 0.25)
 WORDS = (b"SAME_UPPER", b"SAME_LOWER", b"VALID", b"NOTSET", b"bidirectional")
-CHILD_CASES, CHILD_S, CHILD_BYTES = 200, 120, 6 << 30
+CHILD_CASES, CHILD_S, CHILD_BYTES = 100, 30, 6 << 30
 NODES_MAX = 8
 
 

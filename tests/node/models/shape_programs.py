@@ -7,6 +7,7 @@ of those that have no price are, so that what is left says something about both.
 
 from collections.abc import Callable, Mapping
 from random import Random
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -43,7 +44,7 @@ class Program:
     def feeds(self, sizes: Mapping[str, int]) -> dict[str, Array]:
         """Arrays for the inputs."""
         return {
-            name: np.ones([sizes.get(str(dim), dim) for dim in dims], np.float32)
+            name: np.ones([sizes[d] if isinstance(d, str) else d for d in dims], np.float32)
             for name, dims in self.inputs.items()
         }
 
@@ -183,6 +184,7 @@ def _alone(
 
 
 Step = Callable[[Program], list[NodeProto]]
+Drawn = dict[str, Any]
 
 
 def _plain(
@@ -191,7 +193,7 @@ def _plain(
     """A step that makes one node of some operator, with inputs and attributes drawn."""
 
     def step(program: Program) -> list[NodeProto]:
-        attributes = {name: program.dice.choice(each) for name, each in choices.items()}
+        attributes: Drawn = {name: program.dice.choice(each) for name, each in choices.items()}
         inputs = [kind(program) for kind in kinds]
         op = program.dice.choice(ops)
         return [helper.make_node(op, inputs, [program.fresh()], **attributes)]
@@ -205,7 +207,7 @@ def _axes(op: tuple[str, ...], *, may_miss: bool = False, **choices: tuple[objec
     def step(program: Program) -> list[NodeProto]:
         name = program.data()
         named = [] if may_miss and program.dice.random() < 0.3 else [program.axis_of(name)]
-        attributes = {key: program.dice.choice(each) for key, each in choices.items()}
+        attributes: Drawn = {key: program.dice.choice(each) for key, each in choices.items()}
         made = helper.make_node(
             program.dice.choice(op), [name, *named], [program.fresh()], **attributes
         )
@@ -285,7 +287,7 @@ def _windowed(program: Program) -> list[NodeProto]:
     row, dice = f"u{len(program.arrays)}", program.dice
     op = dice.choice(("Conv", "ConvTranspose", "MaxPool", "AveragePool"))
     size = dice.randint(1, 3)
-    attributes: dict[str, object] = dice.choice(
+    attributes: Drawn = dice.choice(
         [
             {},
             {"strides": [2]},

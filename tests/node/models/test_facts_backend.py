@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 import pytest
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from node.models.facts.derive import derive
 from node.models.facts.live import FOLDED
@@ -19,6 +19,8 @@ from protocol.errors import Refused, RemoteProtocolError
 from tests.node.models.backend_cases import Case, all_cases, axes_of, symbolic, with_constants
 from tests.node.models.facts_world import disagreements
 from tests.tree import ROOT
+
+AXES_MAX = 4  # of each case: minutes are no better than one of them
 
 FEEDABLE = {*range(1, 14)} - {TensorProto.COMPLEX64, TensorProto.COMPLEX128}
 
@@ -104,16 +106,17 @@ def test_every_operator_that_has_facts_does_what_they_say() -> None:
                 lacking |= {full_name(node) for node in case.model.graph.node}
             continue
         counted[outcome(form.model, form)] += 1
-        for only in (None, *axes_of(form.model)):
+        for only in (None, *axes_of(form.model)[:AXES_MAX]):
             symbolised[outcome(symbolic(form.model, only), form)] += 1
     sys.stdout.write(f"\ncases {dict(counted)}\nwith symbols {dict(symbolised)}\n")
     assert counted["agrees"] >= 1200
-    assert symbolised["agrees"] >= 6000
+    assert symbolised["agrees"] >= 4500
     known = set().union(*NO_RULE.values())
     assert {op for op in lacking if op in known} == known
     sys.stdout.write(f"without a rule {sorted(known)}\n")
 
 
+OPSET_MIN = 7  # older operators have no kernels
 FOLDABLE = {TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL}
 
 
@@ -121,10 +124,10 @@ def folds(case: Case, folder: Path) -> bool:
     """Whether ONNX Runtime folds an operator over constants; its results are added to an input."""
     model = with_constants(case, 0).model
     for port in list(model.graph.input):
-        model.graph.initializer.append(
-            onnx.numpy_helper.from_array(case.feeds[port.name], port.name)
-        )
+        model.graph.initializer.append(numpy_helper.from_array(case.feeds[port.name], port.name))
         model.graph.input.remove(port)
+    for each in model.opset_import:
+        each.version = max(each.version, OPSET_MIN)
     outputs = [port.name for port in model.graph.output]
     del model.graph.output[:]
     model.graph.input.append(helper.make_tensor_value_info("in", TensorProto.FLOAT, []))
@@ -171,7 +174,7 @@ def test_what_is_free_because_it_is_folded_is_folded(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_operators_with_changed_attributes_shapes_and_constants_do_what_their_facts_say() -> None:
     """In a program of its own, because ONNX Runtime does not survive all of it."""
-    command = [sys.executable, "-m", "tests.node.models.changed_cases", "1", "20000"]
+    command = [sys.executable, "-m", "tests.node.models.changed_cases", "1", "4000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     sys.stdout.write(done.stdout[-2000:])
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

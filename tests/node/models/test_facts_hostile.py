@@ -42,6 +42,7 @@ def one(op: str, *dims: Dims, extra: Sequence[object] = (), **attributes: Any) -
 
 
 IMAGE: Dims = ["n", 3, 8, 8]
+TEXT: Dims = ["n", 4, 8]
 WEIGHT = np.zeros((4, 3, 3, 3))
 HOSTILE: Mapping[str, Callable[[int], ModelProto]] = {
     "strides": lambda n: one("Conv", IMAGE, extra=[WEIGHT], strides=[n, n]),
@@ -61,7 +62,7 @@ HOSTILE: Mapping[str, Callable[[int], ModelProto]] = {
     "order": lambda n: one("Transpose", ["n", 2], perm=[n, 0]),
     "element": lambda n: one("Cast", ["n"], to=n),
     "split": lambda n: one("Split", ["n", 2], num_outputs=n),
-    "heads": lambda n: one("Attention", *[["n", 4, 8]] * 3, q_num_heads=n, kv_num_heads=n),
+    "heads": lambda n: one("Attention", *[TEXT] * 3, q_num_heads=n, kv_num_heads=n),
     "hidden": lambda n: one(
         "LSTM", [3, "n", 4], extra=[np.zeros((1, 8, 4)), np.zeros((1, 8, 2))], hidden_size=n
     ),

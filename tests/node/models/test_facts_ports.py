@@ -123,13 +123,14 @@ def with_default(dims: Sequence[int | str], default: Sequence[int], ir: int = 10
 
 def test_a_default_is_as_large_as_it_is() -> None:
     """A symbol that nothing binds is 0: a default of any other size would not be paid for."""
-    for dims in ([4, "m"], ["k", "m"], [4, "n"], ["n", "n"]):
+    symbolic: list[list[int | str]] = [[4, "m"], ["k", "m"], [4, "n"], ["n", "n"]]
+    for dims in symbolic:
         facts = derive(with_default(dims, [4, 10**4]))
         assert facts.symbols == ("n",)
         assert interface_of(facts).inputs[1].dims == ((0, 4), (0, 10**4))
-    for dims, default in (([4, 5], [4, 6]), ([4], [4, 6])):
+    for wrong in ([4, 5], [4]):
         with pytest.raises(Refused, match="the default of 'w'"):
-            derive(with_default(dims, default))
+            derive(with_default(wrong, [4, 6]))
 
 
 def test_what_has_a_default_is_not_read_as_a_shape() -> None:

@@ -214,8 +214,8 @@ def test_a_dimension_that_meets_one_stays_as_it_is() -> None:
 
 def test_a_dimension_that_is_a_sum_takes_its_place_wherever_it_is_met() -> None:
     sketch = Sketch()
-    for name, dims in (("past", ["p", 2]), ("new", ["s", 2]), ("all", ["t", 2])):
-        sketch.takes(name, dims)
+    for name, length in (("past", "p"), ("new", "s"), ("all", "t")):
+        sketch.takes(name, [length, 2])
     sketch.add("Add", sketch.add("Concat", "past", "new", axis=0), "all", into="y")
     sketch.gives("y")
     facts = derive(sketch.model())
