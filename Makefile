@@ -52,10 +52,11 @@ test: setup ## run the tests (COVERAGE=1: measure branches of protocol/, and ins
 ifdef COVERAGE
 	@mkdir -p .cache
 	@# protocol/ is measured with its own tests, and meanwhile the other core runs all others
-	@$(BIN)/python -m pytest --ignore=tests/protocol -o cache_dir=.cache/others $(ARGS) \
-	>.cache/others.log 2>&1 & others=$$!; \
+	@# (in a temporary folder of their own: some of them look for what is left in it)
+	@aside=$$(mktemp -d); TMPDIR=$$aside $(BIN)/python -m pytest --ignore=tests/protocol \
+	-o cache_dir=.cache/others $(ARGS) >.cache/others.log 2>&1 & others=$$!; \
 	$(BIN)/python -m coverage run -m pytest tests/protocol $(ARGS); measured=$$?; \
-	wait $$others; passed=$$?; cat .cache/others.log; \
+	wait $$others; passed=$$?; cat .cache/others.log; rm -rf "$$aside"; \
 	test $$measured -eq 0 && test $$passed -eq 0
 	$(BIN)/python -m coverage report
 else

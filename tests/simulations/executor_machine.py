@@ -8,6 +8,7 @@ compared with what the model gives, and his refusals with what was done to him.
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 import trio
 from hypothesis import strategies as st
@@ -61,6 +62,11 @@ class Customer:
     runner: Runner | None = None
     calls: trio.Nursery | None = None
     leave: trio.Event = field(default_factory=trio.Event)
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether he makes no more calls."""
+        return self.leave.is_set() or self.scope.cancel_called
 
 
 class Machine:
@@ -182,7 +188,7 @@ class Machine:
     async def step(self, event: "Event") -> None:
         """Let something happen, and look."""
         one, other = event.one, event.other
-        leased = [each for each in self.customers if each.calls and not each.leave.is_set()]
+        leased = [each for each in self.customers if each.calls and not each.is_leaving]
         customer = leased[one % len(leased)] if leased else None
         links = self.executor.links
         match event.what:
@@ -209,7 +215,7 @@ class Machine:
         if event.then == "settle":
             await wait_all_tasks_blocked()
         elif event.then == "wait":
-            await trio.sleep((0.001, 0.03, 0.5, 3.0, 20.0)[other % 5])
+            await trio.sleep((0.001, 0.03, 0.1, 0.5, 3.0, 12.0)[other % 6])
         self.look()
 
 
@@ -223,18 +229,39 @@ class Event:
     then: str
 
 
+WHATS = [
+    *(*["come"] * 16, *["ask"] * 24, *["leave"] * 6, *["resume"] * 5),
+    *("cancel", "pause", "kill", "lose", "fault"),
+]
+THENS = ["settle", "wait", "go on"]
 EVENTS = st.builds(
     Event,
-    st.sampled_from(
-        [
-            *(*["come"] * 8, *["ask"] * 12, *["leave"] * 5, *["resume"] * 2),
-            *("cancel", "pause", "kill", "lose", "fault"),
-        ]
-    ),
+    st.sampled_from(WHATS),
     st.integers(0, 11),
     st.integers(0, 59),
-    st.sampled_from(["settle", "wait", "go on"]),
+    st.sampled_from(THENS),
 )
+
+
+def rolled(seed: int, count: int) -> list[Event]:
+    """Roll events: a longer and wilder life than Hypothesis makes up."""
+    dice = Random(seed)
+    return [
+        Event(dice.choice(WHATS), dice.randrange(12), dice.randrange(60), dice.choice(THENS))
+        for _ in range(count)
+    ]
+
+
+async def live_through(events: list[Event]) -> int:
+    """Let it all happen; say how many calls were answered on the way."""
+    async with trio.open_nursery() as nursery:
+        machine = Machine(nursery)
+        async with machine.executor.open():
+            for event in events:
+                await machine.step(event)
+            await machine.end()
+            nursery.cancel_scope.cancel()
+    return machine.served
 
 
 def _truth(model: Model, inputs: Item) -> Item:

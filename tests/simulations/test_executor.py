@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from node.executor.executor import Group, Item, Layer, Model
@@ -45,7 +45,7 @@ from simulations.link import Speed, Traits
 from simulations.made import Noise, make_outputs, remade
 from tests.node.executor.promises import refuses
 from tests.node.executor.virtual_time import in_virtual_time
-from tests.simulations.executor_machine import EVENTS, Event, Machine
+from tests.simulations.executor_machine import EVENTS, Event, live_through, rolled
 from tests.tree import ROOT
 
 FLOAT = ElementType.FLOAT
@@ -385,17 +385,18 @@ def test_nothing_heavy_is_imported() -> None:
 @given(st.lists(EVENTS, min_size=10, max_size=50))
 @in_virtual_time
 async def test_whatever_happens_memory_groups_and_slots_are_kept(events: list[Event]) -> None:
-    async with trio.open_nursery() as nursery:
-        machine = Machine(nursery)
-        async with machine.executor.open():
-            for event in events:
-                await machine.step(event)
-            await machine.end()
-            nursery.cancel_scope.cancel()
+    await live_through(events)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(8))
+@in_virtual_time
+async def test_a_long_life_keeps_them_too(seed: int) -> None:
+    assert await live_through(rolled(seed, 300)) > 20
 
 
 @pytest.mark.soak
-@settings(max_examples=20_000)
-@given(st.lists(EVENTS, min_size=10, max_size=200))
-def test_whatever_happens_for_a_long_time(events: list[Event]) -> None:
-    test_whatever_happens_memory_groups_and_slots_are_kept.hypothesis.inner_test(events)  # type: ignore[attr-defined]  # where Hypothesis keeps what it wraps
+@pytest.mark.parametrize("seed", range(1000, 1300))
+@in_virtual_time
+async def test_many_long_lives_keep_them_too(seed: int) -> None:
+    await live_through(rolled(seed, 1000))

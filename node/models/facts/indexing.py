@@ -4,17 +4,12 @@
 from typing import Final
 
 from node.models.facts.operation import Operation, Outputs, Rule, place_of
-from node.models.facts.shapes import ENDLESS
 from node.models.facts.symbolic import Size, Unpriceable
 from node.models.facts.tensors import Shaped, Value, checked_dims, followed
 from node.models.facts.values import Place, arranged, flat, places
 from protocol.tensors import ElementType
 
 Dims = tuple[Size, ...]
-
-# The largest numbers are not compared with the axis: as an end they mean the end.
-_END_OF_32_BITS: Final = (1 << 31) - 1
-_ENDS: Final = (_END_OF_32_BITS, (1 << 63) - 1)
 
 
 def gather(operation: Operation) -> Outputs:
@@ -165,101 +160,6 @@ def _part(source: Shaped, axis: int, start: Size, length: Size) -> Shaped:
     return arranged(source, dims, where)
 
 
-def slice_(operation: Operation) -> Outputs:
-    """Take every so many elements between two places of each axis."""
-    source = operation.given()
-    if operation.has("starts"):
-        starts: tuple[Size, ...] = operation.integers("starts") or ()
-        ends: tuple[Size, ...] = operation.integers("ends") or ()
-        axes = operation.integers("axes")
-        steps: tuple[int, ...] = (1,) * len(starts)
-    else:
-        starts, ends = operation.sizes(1), operation.sizes(2)
-        axes = None if operation.maybe(3) is None else operation.numbers(3)
-        steps = (1,) * len(starts) if operation.maybe(4) is None else operation.numbers(4)
-    axes = tuple(range(len(starts))) if axes is None else axes
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise Unpriceable(f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes")
-    found: dict[int, tuple[Size, int]] = {}
-    dims = list(source.dims)
-    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        place = place_of(axis, source.rank)
-        if place in found:
-            raise Unpriceable(f"axis {place} is sliced twice")
-        first, dims[place] = sliced(operation, source.dims[place], start, end, step)
-        found[place] = (first, step)
-
-    def where(place: Place) -> Place:
-        at = []
-        for axis, each in enumerate(place):
-            first, step = found.get(axis, (0, 1))
-            assert isinstance(first, int)  # an axis of known size begins at a known place
-            at.append(first + each * step)
-        return tuple(at)
-
-    if not all(isinstance(first, int) for first, _ in found.values()):
-        return (Shaped(source.element, tuple(dims)),)
-    return (arranged(source, tuple(dims), where),)
-
-
-def sliced(
-    operation: Operation, whole: Size, start: Size, end: Size, step: int
-) -> tuple[Size, Size]:
-    """Give where a slice of an axis begins and how long it is."""
-    if step == 0 or (step < 0 and end in _ENDS):
-        raise Unpriceable(f"a slice to {operation.space.text(end)} in steps of {step}")
-    if end in _ENDS:
-        end = whole
-    if isinstance(whole, int) and isinstance(start, int) and isinstance(end, int):
-        taken = (
-            range(whole)[slice(start, end, step)]
-            if step > 0
-            else _backwards(whole, start, end, step)
-        )
-        return (taken.start if len(taken) else 0), len(taken)
-    space = operation.space
-    if step < 0:
-        if start not in (-1, whole - 1) and not _endless(start):
-            raise Unpriceable("a slice backwards from a place that is not known before the run")
-        if not isinstance(end, int) or end > -_END_OF_32_BITS:
-            raise Unpriceable("a slice backwards to a place that is not known before the run")
-        if end > -ENDLESS:
-            space.need(-end - 1 - whole)
-        if start == _END_OF_32_BITS:
-            space.need(start - whole)
-        return whole - 1, space.floor(whole - step - 1, -step)
-    first = _from_front(operation, whole, start)
-    last = whole if _endless(end) else _from_front(operation, whole, end)
-    space.need(last - first)
-    # Not beyond the end: what does not follow, the interface has to hold.
-    space.need(whole - last)
-    return first, space.floor(last - first + step - 1, step)
-
-
-def _endless(place: Size) -> bool:
-    return isinstance(place, int) and (place == _END_OF_32_BITS or place >= ENDLESS)
-
-
-def _from_front(operation: Operation, whole: Size, place: Size) -> Size:
-    """Count a place from the front, when it is known on which side of zero it is."""
-    space = operation.space
-    if space.proven(place):
-        return place
-    if space.proven(-place, 1):
-        space.need(whole + place)
-        return whole + place
-    # Neither is known. If it may not be negative, the interface can say so.
-    space.need(place)
-    return place
-
-
-def _backwards(whole: int, start: int, end: int, step: int) -> range:
-    """Slice as ONNX does: a negative start counts from the back once, then is cut to the axis."""
-    first = min(max(start + whole if start < 0 else start, 0), whole - 1)
-    last = min(max(end + whole if end < 0 else end, -1), whole - 1)
-    return range(first, last, step)
-
-
 def top_k(operation: Operation) -> Outputs:
     """Give the largest elements along an axis, and where they were."""
     source = operation.given()
@@ -275,6 +175,5 @@ RULES: Final[dict[str, Rule]] = {
     "GatherND": gather_nd,
     "Concat": concat,
     "Split": split,
-    "Slice": slice_,
     "TopK": top_k,
 }

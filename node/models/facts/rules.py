@@ -6,12 +6,14 @@ from typing import Final
 from node.models.facts import (
     attention,
     elementwise,
+    fillings,
     images,
     indexing,
     products,
     recurrent,
     reductions,
     shapes,
+    slices,
     windows,
 )
 from node.models.facts.operation import Rule
@@ -22,6 +24,8 @@ RULES: Final[dict[str, Rule]] = {
     **windows.RULES,
     **images.RULES,
     **shapes.RULES,
+    **fillings.RULES,
+    **slices.RULES,
     **indexing.RULES,
     **reductions.RULES,
     **attention.RULES,

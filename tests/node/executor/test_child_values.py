@@ -13,9 +13,7 @@ import trio
 
 from node.executor.child.values import all_finite, array_at, data_of
 from node.executor.executor import Group, Model, Outputs, Runner
-from node.executor.pool import Pool, PoolLimits
 from node.executor.wire import INLINE_BYTES_MAX
-from node.executor.zygote import Zygote
 from protocol.errors import CommonsError, Refused
 from protocol.limits import STRING_BYTES_MAX
 from protocol.reasons import Reason
@@ -44,7 +42,7 @@ from tests.node.executor.folders import (
     tensor,
     write,
 )
-from tests.node.executor.traces import Traces, nothing_new_since
+from tests.node.executor.pools import a_pool
 
 pytestmark = pytest.mark.slow
 
@@ -68,17 +66,8 @@ ONE = tensor([1])
 
 
 @asynccontextmanager
-async def a_pool() -> AsyncIterator[Pool]:
-    before = Traces.now()
-    pool = Pool(PoolLimits(), Zygote(nice=0))
-    async with pool.open():
-        yield pool
-    nothing_new_since(before)
-
-
-@asynccontextmanager
 async def a_runner(model: Model) -> AsyncIterator[Runner]:
-    async with a_pool() as pool, pool.lease(model, Group("a")) as runner:
+    async with a_pool(model.folder) as pool, pool.lease(model, Group("a")) as runner:
         yield runner
 
 
@@ -112,7 +101,7 @@ def some(element: ElementType, count: int, dims: tuple[int, ...] | None = None) 
 
 
 async def test_values_of_each_type_come_back(tmp_path: Path) -> None:
-    async with a_pool() as pool:
+    async with a_pool(tmp_path) as pool:
         for element in COMPUTED:
             async with pool.lease(identity(tmp_path, element), Group("a")) as runner:
                 for count in COUNTS:
@@ -123,7 +112,7 @@ async def test_values_of_each_type_come_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bound", [True, False], ids=["bound", "unbound"])
 async def test_what_is_handed_through_comes_back(tmp_path: Path, bound: bool) -> None:
     """Nothing computes it, so ONNX Runtime does not write it where it was told to."""
-    async with a_pool() as pool:
+    async with a_pool(tmp_path) as pool:
         for element in CARRIED:
             model = handed_through(tmp_path, element, bound=bound)
             async with pool.lease(model, Group("a")) as runner:
@@ -139,7 +128,7 @@ async def test_dimensions_may_be_none_or_zero(tmp_path: Path) -> None:
         (): ((),),
         ("a", 3, "b"): ((0, 3, 0), (0, 3, 5), (1 << 18, 3, 0), (1, 3, 2)),
     }
-    async with a_pool() as pool:
+    async with a_pool(tmp_path) as pool:
         for element in (FLOAT, ElementType.BFLOAT16, STRING, ElementType.INT4):
             for declared, all_dims in cases.items():
                 model = handed_through(tmp_path, element, declared)
@@ -150,7 +139,7 @@ async def test_dimensions_may_be_none_or_zero(tmp_path: Path) -> None:
 
 
 async def test_a_type_that_the_library_does_not_have_is_refused(tmp_path: Path) -> None:
-    async with a_pool() as pool:
+    async with a_pool(tmp_path) as pool:
         for element in UNKNOWN:
             with pytest.raises(Refused) as caught:
                 async with pool.lease(handed_through(tmp_path, element), Group("a")):

@@ -133,7 +133,7 @@ ANSWERS = {
     "a need below zero": needs(-1),
     "a need of 2^63 bytes": needs(1 << 63),
     "a need of many digits": needs("9" * 20),
-    "a need of more digits than are read": needs("0" * 19 + "1" * 1000),
+    "a need of more digits than are read": needs("0" * 1000 + "1"),
     "a need in the digits of another script": needs("\u0663"),
 }
 

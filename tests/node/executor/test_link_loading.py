@@ -8,7 +8,7 @@ from trio.testing import MockClock
 
 from node.executor.wire import TABLE_BYTES_MAX, Op, head_bytes
 from protocol.errors import Refused
-from protocol.limits import PORTS_MAX
+from protocol.limits import PORTS_MAX, RANK_MAX
 from protocol.reasons import Reason
 from tests.node.executor.lying_runner import (
     DEADLINE_S,
@@ -68,7 +68,9 @@ DESCRIPTIONS = {
     "a type that is a list": described(inputs=[["x", [1], []]]),
     "dimensions that are a number": described(inputs=[["x", 1, 5]]),
     "dimensions that are null": described(inputs=[["x", 1, None]]),
-    "too many dimensions": described(inputs=[["x", 1, [1] * 100_000]]),
+    "too many dimensions": described(inputs=[["x", 1, [1] * (RANK_MAX + 1)]]),
+    "far too many dimensions": described(inputs=[["x", 1, [1] * 100_000]]),
+    "values that nobody reads": ready({**DESCRIPTION, "more": [0] * 100_000}),
     "layers of two": described(layers=[["seccomp", True]]),
     "layers that are a number": described(layers=7),
     "too many layers": described(layers=[["a", True, "b"]] * 50_000),

@@ -218,6 +218,7 @@ async def test_a_session_is_forgotten_without_disturbing_anybody(autojump_clock:
         nursery.start_soon(call, link, wide)
         await trio.testing.wait_all_tasks_blocked()
         await link.forget(9)
+        assert autojump_clock.current_time() == 0
         await call(link, SMALL)
         await link.forget(10)
         assert autojump_clock.current_time() == 1

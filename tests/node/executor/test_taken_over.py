@@ -20,13 +20,13 @@ from tests.node.executor.folders import (
     identity,
     tensor,
 )
+from tests.node.executor.pools import a_pool
 from tests.node.executor.taken_over import LIES, SHARED_BYTES
-from tests.node.executor.traces import Traces, until
+from tests.node.executor.traces import Traces, runs, until
 from tests.node.executor.under_attack import (
     BIG,
     BYTES,
     SMALL,
-    a_pool,
     ask,
     refusal,
     report,
@@ -194,10 +194,28 @@ async def test_a_taken_over_runner_that_is_silent_ends_at_the_deadline(
     model = taken_over(add_one(tmp_path, bound=False), lie=lie)
     async with a_pool(tmp_path) as pool:
         async with pool.lease(model, Group("a")) as runner:
+            (pid,) = pool.pids
             with pytest.raises(Refused) as caught:
                 await runner.run((SMALL,), deadline_s=0.2)
+            assert not runs(pid)
         assert caught.value.reason is Reason.DEADLINE
         await still_works(pool, tmp_path)
+
+
+async def test_whoever_ends_a_runner_finds_it_gone_however_many_do(tmp_path: Path) -> None:
+    model = taken_over(add_one(tmp_path, bound=False), lie="loop")
+    async with a_pool(tmp_path) as pool, pool.lease(model, Group("a")):
+        (link,) = pool.links
+        found = []
+
+        async def end_it() -> None:
+            await link.end("enough")
+            found.append(runs(link.child.pid))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(end_it)
+        assert found == [False] * 3
 
 
 @pytest.mark.parametrize("lie", SILENCES)

@@ -26,13 +26,13 @@ from tests.node.executor.folders import (
     write,
 )
 from tests.node.executor.forked import NOBODY, STARTS
+from tests.node.executor.pools import a_pool
 from tests.node.executor.scene import a_scene
 from tests.node.executor.taken_over import MODULE, SHARED_BYTES, Plan, words_of
 from tests.node.executor.traces import maps_of
 from tests.node.executor.under_attack import (
     BYTES,
     SMALL,
-    a_pool,
     ask,
     refusal,
     report,

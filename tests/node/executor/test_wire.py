@@ -310,6 +310,16 @@ def test_a_failure_of_any_bytes_gives_a_reason_that_is_allowed(table: bytes) -> 
             assert len(detail) <= 500
 
 
+def test_a_failure_is_bounded() -> None:
+    long = failure_table(Reason.RUN_FAILED, "x" * 100_000)
+    assert len(long) <= 2000
+    allowed = frozenset({Reason.RUN_FAILED})
+    assert len(parse_failure(long * 100, allowed)[1]) == 500
+    with pytest.raises(RemoteProtocolError) as caught:
+        parse_failure(b"y" * 100_000, allowed)
+    assert len(str(caught.value)) < 300
+
+
 def test_a_reason_that_is_not_the_runners_business_is_refused() -> None:
     allowed = frozenset({Reason.RUN_FAILED})
     for reason in set(Reason) - allowed:

@@ -85,9 +85,11 @@ async def test_it_starts_with_the_first_wish_and_again_after_it_died(tmp_path: P
         assert zygote.pid is None
         await one_more(pool, tmp_path)
         first = zygote.pid
+        (link,) = pool.links
         assert first
         os.kill(first, signal.SIGKILL)
         await gone(zygote)
+        await until(link.child.ended.is_set)
         await one_more(pool, tmp_path)
         assert zygote.pid not in {None, first}
         assert zygote.started_count == 2
@@ -220,6 +222,8 @@ async def test_it_has_nothing_of_the_owners_and_its_runners_have_less(
         await one_more(pool, tmp_path)
         for pid in (zygote.pid, *pool.pids):
             assert variables_of(pid) <= child_environment().keys() | {"LC_CTYPE", "TMPDIR"}
+            assert not variables_of(pid) & {"COMMONS_SECRET", "HOME", "USER", "XDG_RUNTIME_DIR"}
+        assert not Traces.now().folders
         assert opened_by(zygote.pid) == ["/dev/null"] * 3 + ["pipe"] * 2 + ["socket"]
         for pid in pool.pids:
             assert opened_by(pid) in (["socket"], ["/dev/null"] * 3 + ["socket"])

@@ -47,7 +47,8 @@ def nothing_new_since(before: Traces) -> None:
     """Fail when there is more than before. What waits for the collector is nobody's any more."""
     if Traces.now() != before:
         gc.collect()
-    assert Traces.now() == before
+    now = Traces.now()
+    assert now == before, f"{before} became {now}"
 
 
 def processes_of(ancestor: int) -> set[int]:
@@ -63,6 +64,15 @@ def processes_of(ancestor: int) -> set[int]:
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
         found |= more
     return found - {ancestor}
+
+
+def runs(pid: int) -> bool:
+    """Tell whether a process lives; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
 def strays(module: str) -> set[int]:

@@ -2,46 +2,21 @@
 """A daemon whose runners are taken over, as far as a test says so."""
 
 import json
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
 
 from node.executor.executor import Group, Model, Outputs
-from node.executor.pool import Pool, PoolLimits
-from node.executor.zygote import Zygote
+from node.executor.pool import Pool
 from protocol.errors import Refused
 from protocol.tensors import ElementType, Tensor
 from tests.node.executor.folders import add_one, array, tensor
-from tests.node.executor.taken_over import MODULE, SHARED_BYTES, Plan
-from tests.node.executor.traces import Traces, nothing_new_since
+from tests.node.executor.taken_over import SHARED_BYTES, Plan
 
 BYTES = ElementType.UINT8
 BIG = Tensor(BYTES, (SHARED_BYTES,), b"\7" * SHARED_BYTES)
 SMALL = tensor([1, 2])
-
-
-@asynccontextmanager
-async def a_pool(above: Path, **limits: Any) -> AsyncIterator[Pool]:
-    """Run a pool in whose zygote runners can be taken over; afterwards nothing of it is left."""
-    before, elsewhere = Traces.now(), tempfile.tempdir
-    tempfile.tempdir = mkdtemp(dir=above)
-    try:
-        pool = Pool(PoolLimits(**{"runners": 4, **limits}), Zygote(nice=0, module=MODULE))
-        async with pool.open():
-            yield pool
-    finally:
-        left, tempfile.tempdir = folders_in(tempfile.tempdir), elsewhere
-    assert left == []
-    nothing_new_since(before)
-
-
-def folders_in(above: str) -> list[Path]:
-    return list(Path(above).iterdir())
 
 
 def taken_over(model: Model, **plan: Any) -> Model:

@@ -9,6 +9,7 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto
 
 from node.models.facts.derive import Facts, derive
+from node.models.facts.walk import needed
 from protocol.errors import Refused
 from protocol.price import NodeCost, Polynomial, constant, symbol
 from protocol.reasons import Reason
@@ -115,6 +116,12 @@ def test_packed_elements_are_rounded_up_to_bytes() -> None:
 def test_a_string_counts_as_32_bytes() -> None:
     found = costs(lambda s: s.add("Expand", "x0", s.put([5])), ["n", 5], element=TensorProto.STRING)
     assert found == [(N * 5, N * 320 + 8)]
+
+
+def test_a_node_is_needed_when_an_output_comes_out_of_it() -> None:
+    model = models.mlp()
+    model.graph.node.add(op_type="Relu", input=["x"], output=["unused"])
+    assert list(needed(model.graph)) == list(models.mlp().graph.node)
 
 
 def test_what_is_dead_or_folded_costs_nothing() -> None:
