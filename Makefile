@@ -52,8 +52,8 @@ test: setup ## run the tests (COVERAGE=1: measure branches of protocol/, and ins
 ifdef COVERAGE
 	@mkdir -p .cache
 	@# protocol/ is measured with its own tests, and meanwhile the other core runs all others
-	@# (in a temporary folder of their own: some of them look for what is left in it)
-	@aside=$$(mktemp -d); TMPDIR=$$aside $(BIN)/python -m pytest --ignore=tests/protocol \
+	@# (in a temporary folder of their own, open as /tmp is: some look for what is left there)
+	@aside=$$(mktemp -d); chmod 1777 "$$aside"; TMPDIR=$$aside $(BIN)/python -m pytest --ignore=tests/protocol \
 	-o cache_dir=.cache/others $(ARGS) >.cache/others.log 2>&1 & others=$$!; \
 	$(BIN)/python -m coverage run -m pytest tests/protocol $(ARGS); measured=$$?; \
 	wait $$others; passed=$$?; cat .cache/others.log; rm -rf "$$aside"; \
