@@ -107,7 +107,8 @@ class SimulatedLink:
         was_there = not self.gone
         await acquire(self._turns, due_s)
         try:
-            if self.gone:
+            if self.is_gone:
+                self.gone = self.gone or (self._death[1] if self._death else "")
                 lost = was_there and self._reason is Reason.IDLE
                 reason = Reason.HANDED_BACK if lost else self._reason
                 raise Refused(reason, f"the runner is gone: {self.gone}")

@@ -139,8 +139,9 @@ class Link:
         was_there = not self.gone
         await acquire(self._turns, due_s)
         try:
-            if self.gone:
+            if self.is_gone:
                 # Whoever waited for a runner that another caller took down may ask for a new one.
+                self.gone = self.gone or self.child.how_it_ended
                 lost = was_there and self._reason is Reason.IDLE
                 reason = Reason.HANDED_BACK if lost else self._reason
                 raise Refused(reason, f"the runner is gone: {self.gone}")

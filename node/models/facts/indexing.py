@@ -63,14 +63,16 @@ def concat(operation: Operation) -> Outputs:
     axis = operation.axis(parts[0].rank)
     dims = list(parts[0].dims)
     dims[axis] = 0
+    unsure = False
     for part in parts:
         for place, dim in enumerate(part.dims):
             if place == axis:
                 dims[axis] = dims[axis] + dim
-                continue
-            if operation.space.may_differ(dims[place], dim):
-                _need_elements(operation, parts)
-            dims[place] = operation.space.same(dims[place], dim)
+            elif dims[place] != dim:
+                unsure = unsure or operation.space.may_differ(dims[place], dim)
+                dims[place] = operation.space.same(dims[place], dim)
+    if unsure:
+        _need_elements(operation, parts)
     element = parts[0].element
     if any(part.values is None for part in parts) or followed(element, tuple(dims)) is None:
         return (Shaped(element, tuple(dims)),)

@@ -97,6 +97,7 @@ class Space(Symbols):
 
     def need_factors(self, size: Size) -> None:
         """Have the interface see to it that a size is positive, also one that is a product."""
+        self.steps += 10 * len(terms_of(size))
         if isinstance(size, int) or self.proven(size, 1):
             self.need(size, 1)
             return
@@ -183,6 +184,7 @@ class Space(Symbols):
         difference = one - other
         if isinstance(difference, int):
             return None
+        self.steps += 10 * len(difference.terms)
         for each in sorted(difference.symbols(), reverse=True):
             mine = self.symbols[each]
             if mine.numerator or not mine.solvable:

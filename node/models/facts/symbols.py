@@ -27,6 +27,8 @@ FREE_MAX: Final = 1024
 FLOORS_MAX: Final = 1024
 # A floor of a sum with another floor is bounded step by step; real ones are done in three.
 _STEPS_MAX: Final = 16
+# What one question takes, for each term of what it is about.
+_STEPS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,15 @@ class Symbol:
 class Symbols:
     """The symbols of one graph, and what follows from what they are made of."""
 
-    __slots__ = ("_elements", "_floors", "symbols")
+    __slots__ = ("_elements", "_floors", "steps", "symbols")
 
     def __init__(self) -> None:
         """Begin without any symbol."""
         self.symbols: list[Symbol] = []
         self._floors: dict[tuple[Expression, int], int] = {}
         self._elements: dict[tuple[Size, ...], Size] = {}
+        #: How much was asked here, in units of about a microsecond.
+        self.steps = 0
 
     # --- symbols -----------------------------------------------------------------------------
 
@@ -72,6 +76,7 @@ class Symbols:
 
     def floor(self, numerator: Size, over: int) -> Size:
         """Divide by a positive number and round down, written in the one way that there is."""
+        self.steps += _STEPS * len(terms_of(numerator))
         if over < 1 or over > DIMENSION_MAX:
             raise Unpriceable(f"a size divided by {over}")
         whole: Size = 0
@@ -186,6 +191,7 @@ class Symbols:
         left: Size = size - least
         scale = 1
         for _ in range(_STEPS_MAX):
+            self.steps += _STEPS * len(terms_of(left))
             # A whole number above -1 is not below zero.
             if self.least(left) > -scale:
                 return True

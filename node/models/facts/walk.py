@@ -197,5 +197,5 @@ class Walk:
             for value in shaped.values or ():
                 terms += _VALUE_STEPS * len(value.terms) if isinstance(value, Expression) else 4
         self._steps += len(operation.node.attribute) + operation.outputs + terms * widest
-        if self._steps > _STEPS_MAX:
+        if self._steps + self._space.steps > _STEPS_MAX:
             raise refuse("its shapes take too long to compute")

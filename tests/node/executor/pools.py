@@ -20,17 +20,12 @@ async def a_pool(above: Path, module: str = MODULE, **limits: Any) -> AsyncItera
 
     It makes its folders in one of its own, because other pools on this machine have some too.
     """
-    before, elsewhere = Traces.now(), tempfile.tempdir
-    tempfile.tempdir = mkdtemp(dir=above)
+    elsewhere, tempfile.tempdir = tempfile.tempdir, mkdtemp(dir=above)
     try:
+        before = Traces.now()
         pool = Pool(PoolLimits(**{"runners": 4, **limits}), Zygote(nice=0, module=module))
         async with pool.open():
             yield pool
+        nothing_new_since(before)
     finally:
-        left, tempfile.tempdir = _inside(tempfile.tempdir), elsewhere
-    assert left == []
-    nothing_new_since(before)
-
-
-def _inside(folder: str) -> list[Path]:
-    return list(Path(folder).iterdir())
+        tempfile.tempdir = elsewhere

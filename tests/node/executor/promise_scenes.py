@@ -265,6 +265,7 @@ class Kept:
     process: subprocess.Popen[bytes] | None = None
     control: socket.socket | None = None
     layers: tuple[Layer, ...] = ()
+    providers: tuple[str, ...] = ()
 
     def runners(self) -> list[int]:
         """Give the runners that are left; one that is dead already may wait to be buried."""
@@ -303,14 +304,15 @@ class KeptZygote(Zygote):
         if self._process and self._control:
             self._kept.process, self._process = self._process, None
             self._kept.control = socket.socket(fileno=os.dup(self._control.fileno()))
-            self._kept.layers = self.layers
+            self._kept.layers, self._kept.providers = self.layers, self.providers
 
     async def _start(self) -> None:
         kept = self._kept
         if self._process or not (kept.process and kept.control and self._nursery):
             await super()._start()
             return
-        self._process, self.layers = kept.process, kept.layers
+        self._process = kept.process
+        self.layers, self.providers = kept.layers, kept.providers
         self._control = trio.socket.from_stdlib_socket(kept.control)
         kept.process = kept.control = None
         self._answers, self._heard = trio.open_memory_channel(4)

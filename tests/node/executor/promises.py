@@ -2,9 +2,11 @@
 """What every executor promises of single calls, as checks for any implementation.
 
 Each takes a scene and opens the executor that it needs. Sessions are in `session_promises`,
-who gets which runner in `lease_promises`. Nothing here waits for a while: tasks go on when all
-others are blocked, a call that is never done stands for one that takes long, and whoever holds
-a runner for a call that he does not make stands for one that computes.
+who gets which runner in `lease_promises`, and what goes wrong in `loss_promises`.
+
+Nothing here waits for a while: tasks go on when all others are blocked, a call that is never
+done stands for one that takes long, and whoever holds a runner for a call that he does not make
+stands for one that computes.
 """
 
 from array import array
@@ -19,7 +21,7 @@ from node.executor.executor import Group, Model, Outputs, Runner
 from protocol.errors import CommonsError
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor, TensorHeader
-from tests.node.executor.promise_scenes import GROUP, RUNNER_MEMORY_BYTES, Scene, Tried
+from tests.node.executor.promise_scenes import GROUP, Scene, Tried
 
 FLOAT, INT64 = ElementType.FLOAT, ElementType.INT64
 
@@ -30,10 +32,10 @@ SHORT_S = 0.05
 
 
 @contextmanager
-def refuses(*reasons: Reason) -> Iterator[None]:
+def refuses(*reasons: Reason) -> Iterator[pytest.ExceptionInfo[CommonsError]]:
     """Expect a refusal with one of these reasons, and words beside it."""
     with pytest.raises(CommonsError) as caught:
-        yield
+        yield caught
     assert caught.value.reason in reasons, caught.value
 
 
@@ -50,6 +52,31 @@ def data_of(outputs: Outputs) -> list[bytes]:
 async def ask(runner: Runner, *inputs: Tensor, look: bool = False) -> Outputs:
     """Run a call that has all the time it needs."""
     return await runner.run(inputs, deadline_s=LONG_S, look=look)
+
+
+class _Leaving(trio.abc.Instrument):
+    """Cancels a scope when a task has come so many times to a point at which it waits."""
+
+    def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, after: int) -> None:
+        self._task, self._scope, self._left = task, scope, after
+
+    def after_task_step(self, task: trio.lowlevel.Task) -> None:
+        if task is self._task:
+            self._left -= 1
+            if self._left == 0:
+                self._scope.cancel()
+
+
+async def leave_after(steps: int, work: Callable[[], Awaitable[object]]) -> bool:
+    """Tell whether the work was done before its caller left."""
+    with trio.CancelScope() as scope:
+        leaving = _Leaving(trio.lowlevel.current_task(), scope, steps)
+        trio.lowlevel.add_instrument(leaving)
+        try:
+            await work()
+        finally:
+            trio.lowlevel.remove_instrument(leaving)
+    return not scope.cancelled_caught
 
 
 async def until(check: Callable[[], object]) -> None:
@@ -231,178 +258,14 @@ async def calls_are_answered_in_the_order_they_came(scene: Scene) -> None:
             await ask(runner, floats(float(place)))
             order.append(place)
 
-        async with trio.open_nursery() as nursery, runner.call([floats(1.0).header]):
+        here = [floats(1.0).header]
+        async with trio.open_nursery() as nursery, runner.call(here) as call:
             for place in range(6):
                 nursery.start_soon(queue_up, place)
                 await wait_all_tasks_blocked()
+            await call.run(deadline_s=LONG_S)
             assert order == []
     assert order == list(range(6))
-
-
-# --- leaving --------------------------------------------------------------------------------------
-
-
-class _Leaving(trio.abc.Instrument):
-    """Cancels a scope when a task has come so many times to a point at which it waits."""
-
-    def __init__(self, task: trio.lowlevel.Task, scope: trio.CancelScope, after: int) -> None:
-        self._task, self._scope, self._left = task, scope, after
-
-    def after_task_step(self, task: trio.lowlevel.Task) -> None:
-        if task is self._task:
-            self._left -= 1
-            if self._left == 0:
-                self._scope.cancel()
-
-
-async def _leave_after(steps: int, work: Callable[[], Awaitable[object]]) -> bool:
-    """Tell whether the work was done before its caller left."""
-    with trio.CancelScope() as scope:
-        leaving = _Leaving(trio.lowlevel.current_task(), scope, steps)
-        trio.lowlevel.add_instrument(leaving)
-        try:
-            await work()
-        finally:
-            trio.lowlevel.remove_instrument(leaving)
-    return not scope.cancelled_caught
-
-
-async def a_caller_may_leave_at_any_moment(scene: Scene) -> None:
-    """Before, while it loads, while it waits, while it computes: the next one is served."""
-    async with scene.open() as executor:
-
-        async def load_and_run() -> None:
-            async with executor.lease(scene.models.plain, GROUP) as runner:
-                await ask(runner, floats(1.0))
-
-        steps = 1
-        while not await _leave_after(steps, load_and_run):
-            await works(executor, scene.models.plain, Group("bob", trusted=True))
-            await scene.kill(executor)  # so that it is loaded again
-            steps += 1
-        assert steps > 2
-        await works(executor, scene.models.plain)
-
-
-async def whoever_has_left_before_asking_takes_no_runner_along(scene: Scene) -> None:
-    """Not a byte was sent."""
-    async with scene.open() as executor, executor.lease(scene.models.plain, GROUP) as runner:
-        before = scene.runners(executor)
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await ask(runner, floats(1.0))
-        await ask(runner, floats(1.0))
-        assert scene.runners(executor) == before
-
-
-async def a_caller_that_leaves_while_it_computes_takes_its_runner_along(scene: Scene) -> None:
-    """Nothing computes for nobody, and whoever leases next has a runner that is free."""
-    async with scene.open() as executor:
-        async with trio.open_nursery() as nursery:
-            begun = trio.Event()
-
-            async def compute() -> None:
-                async with executor.lease(scene.models.endless, GROUP) as runner:
-                    begun.set()
-                    await ask(runner, floats(1.0))
-
-            nursery.start_soon(compute)
-            await begun.wait()
-            await wait_all_tasks_blocked()
-            before = scene.runners(executor)
-            nursery.cancel_scope.cancel()
-        async with executor.lease(scene.models.endless, GROUP):
-            assert not set(before) & set(scene.runners(executor))
-
-
-async def a_caller_that_leaves_while_it_waits_disturbs_nobody(scene: Scene) -> None:
-    """Neither the one before it nor the one after it."""
-    async with scene.open() as executor, executor.lease(scene.models.plain, GROUP) as runner:
-        before = scene.runners(executor)
-        here = [floats(1.0).header]
-        async with trio.open_nursery() as nursery, runner.call(here) as call:
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as leaving:
-                    leaving.start_soon(ask, runner, floats(2.0))
-                    await wait_all_tasks_blocked()
-                    nursery.start_soon(ask, runner, floats(3.0))
-                    await wait_all_tasks_blocked()
-                    scope.cancel()
-            await call.run(deadline_s=LONG_S)
-        assert scene.runners(executor) == before
-
-
-# --- what goes wrong ------------------------------------------------------------------------------
-
-
-async def a_call_that_wants_more_memory_than_the_cap_is_refused(scene: Scene) -> None:
-    """And so is a model that reserves more than there is for all."""
-    side = 2 * int((RUNNER_MEMORY_BYTES / 4) ** 0.5)
-    async with scene.open() as executor, executor.lease(scene.models.hungry, GROUP) as runner:
-        with refuses(Reason.OVER_MEMORY):
-            await ask(runner, floats(*[0.5] * side))
-        assert (await ask(runner, floats(0.5))).tensors[0].dims == ()
-
-
-async def a_model_that_does_not_load_is_refused(scene: Scene) -> None:
-    """Each time that it is asked for; it takes no memory, and others are served."""
-    async with scene.open() as executor:
-        for model in (scene.models.broken, scene.models.unknown) * 2:
-            with refuses(Reason.MODEL_REFUSED):
-                async with executor.lease(model, GROUP):
-                    raise AssertionError("it cannot be there")
-            assert executor.memory_bytes == 0
-        await works(executor, scene.models.plain)
-
-
-async def a_runner_that_dies_at_work_takes_nobody_else_along(scene: Scene) -> None:
-    """The caller hears of it; the next lease gets another one."""
-    async with scene.open() as executor:
-        async with trio.open_nursery() as nursery:
-            begun = trio.Event()
-
-            async def compute() -> None:
-                async with executor.lease(scene.models.endless, GROUP) as runner:
-                    begun.set()
-                    with refuses(Reason.RUN_FAILED):
-                        await ask(runner, floats(1.0))
-                    with refuses(Reason.IDLE):
-                        await ask(runner, floats(1.0))
-
-            nursery.start_soon(compute)
-            await begun.wait()
-            await wait_all_tasks_blocked()
-            await scene.kill(executor)
-        await works(executor, scene.models.plain)
-
-
-async def a_runner_that_died_while_nobody_used_it_is_not_handed_out(scene: Scene) -> None:
-    """Its death was nobody's fault, so nobody gets to feel it."""
-    async with scene.open() as executor:
-        await works(executor, scene.models.plain)
-        before = scene.runners(executor)
-        await scene.kill(executor)
-        for _ in range(2):
-            await works(executor, scene.models.plain)
-        assert not set(before) & set(scene.runners(executor))
-
-
-async def whoever_waits_for_a_runner_that_is_lost_may_ask_for_another(scene: Scene) -> None:
-    """He has done nothing: another caller took it down."""
-    async with scene.open() as executor, executor.lease(scene.models.endless, GROUP) as runner:
-
-        async def wait_for_it() -> None:
-            with refuses(Reason.HANDED_BACK):
-                await ask(runner, floats(2.0))
-
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as computing:
-                    computing.start_soon(ask, runner, floats(1.0))
-                    await wait_all_tasks_blocked()
-                    nursery.start_soon(wait_for_it)
-                    await wait_all_tasks_blocked()
-                    scope.cancel()
 
 
 Promise = Callable[[Scene], Awaitable[None]]
@@ -420,13 +283,4 @@ PROMISES: tuple[Promise, ...] = (
     a_call_without_any_time_is_not_begun,
     whoever_waits_too_long_for_his_turn_disturbs_nobody,
     calls_are_answered_in_the_order_they_came,
-    a_caller_may_leave_at_any_moment,
-    whoever_has_left_before_asking_takes_no_runner_along,
-    a_caller_that_leaves_while_it_computes_takes_its_runner_along,
-    a_caller_that_leaves_while_it_waits_disturbs_nobody,
-    a_call_that_wants_more_memory_than_the_cap_is_refused,
-    a_model_that_does_not_load_is_refused,
-    a_runner_that_dies_at_work_takes_nobody_else_along,
-    a_runner_that_died_while_nobody_used_it_is_not_handed_out,
-    whoever_waits_for_a_runner_that_is_lost_may_ask_for_another,
 )

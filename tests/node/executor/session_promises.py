@@ -4,10 +4,13 @@
 The model remembers every row that it was given, and each answer depends on all of them.
 """
 
+from functools import partial
+
 import trio
 from trio.testing import wait_all_tasks_blocked
 
 from node.executor.executor import Group, Item, Session
+from protocol.errors import CommonsError
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
 from tests.node.executor.promise_scenes import GROUP, Scene
@@ -19,6 +22,7 @@ from tests.node.executor.promises import (
     ask,
     data_of,
     floats,
+    leave_after,
     refuses,
 )
 
@@ -152,7 +156,7 @@ async def a_session_is_lost_with_its_runner(scene: Scene) -> None:
         async with executor.lease(scene.models.cache, GROUP) as runner:
             session = await runner.open([NOTHING])
             await scene.kill(executor)
-            with refuses(Reason.RUN_FAILED):
+            with refuses(Reason.HANDED_BACK):
                 await step(session, 1.0)
             with refuses(Reason.IDLE):
                 await step(session, 1.0)
@@ -217,6 +221,27 @@ async def a_step_that_waited_too_long_was_not_made(scene: Scene) -> None:
         assert same(await session.read_state(), before)
 
 
+async def a_step_that_is_left_is_made_or_lost_but_never_half(scene: Scene) -> None:
+    """At whatever moment its caller leaves: its answer is so large that copying takes a while."""
+    many = floats(*[0.5] * 300_000, dims=(150_000, 2))
+    async with scene.open() as executor:
+        steps, done = 1, False
+        while not done:
+            async with executor.lease(scene.models.cache, GROUP) as runner:
+                session = await runner.open([rows(1.0)])
+                done = await leave_after(steps, partial(session.step, [many], deadline_s=LONG_S))
+                try:
+                    (state,) = await session.read_state()
+                except CommonsError as error:
+                    assert error.reason is Reason.IDLE
+                else:
+                    assert state.dims in ((1, 2), (150_001, 2))
+                    await step(session, 2.0)
+                await session.close()
+            steps += 1
+        assert steps > 2
+
+
 async def a_session_that_is_closed_meanwhile_makes_no_more_steps(scene: Scene) -> None:
     """A step that waits for its turn hears of it."""
     async with scene.open() as executor, executor.lease(scene.models.cache, GROUP) as runner:
@@ -248,6 +273,7 @@ PROMISES: tuple[Promise, ...] = (
     a_session_is_lost_with_its_runner,
     a_step_that_deviates_leaves_the_session_as_it_was,
     a_state_that_deviates_opens_no_session,
+    a_step_that_is_left_is_made_or_lost_but_never_half,
     a_step_that_waited_too_long_was_not_made,
     a_session_that_is_closed_meanwhile_makes_no_more_steps,
 )

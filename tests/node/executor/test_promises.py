@@ -20,8 +20,9 @@ from simulations import made
 from simulations.executor import SimulatedExecutor
 from simulations.link import SimulatedLink
 from tests.node.executor import lease_promises as leases
+from tests.node.executor import loss_promises as losses
 from tests.node.executor import promises as calls
-from tests.node.executor import session_promises
+from tests.node.executor import session_promises as sessions
 from tests.node.executor.promise_scenes import (
     GROUP,
     Kept,
@@ -33,10 +34,11 @@ from tests.node.executor.promise_scenes import (
 from tests.node.executor.promises import Promise
 from tests.node.executor.virtual_time import in_virtual_time
 
-ALL = (*calls.PROMISES, *session_promises.PROMISES, *leases.PROMISES)
+ALL = (*calls.PROMISES, *losses.PROMISES, *sessions.PROMISES, *leases.PROMISES)
 
 # Calls that were joined are answered all at once: in what order is in test_batches.
 JOINED = [each for each in ALL if each is not calls.calls_are_answered_in_the_order_they_came]
+JOINED_CALLS = [each for each in JOINED if each in (*calls.PROMISES, *losses.PROMISES)]
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ async def test_the_executor_of_this_machine_keeps_its_promises(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not is_supported(), reason="this system has no sealed memory")
-@pytest.mark.parametrize("promise", [each for each in JOINED if each in calls.PROMISES])
+@pytest.mark.parametrize("promise", JOINED_CALLS)
 async def test_joined_calls_on_this_machine_keep_the_same_promises(
     promise: Promise, joined: Models, kept: Kept
 ) -> None:
@@ -208,24 +210,24 @@ RIGGED: dict[str, tuple[str, object, Promise]] = {
     ),
     "what is cancelled works on": (
         *(f"{LINK}.SimulatedLink.end", works_on),
-        calls.a_caller_that_leaves_while_it_computes_takes_its_runner_along,
+        losses.a_caller_that_leaves_while_it_computes_takes_its_runner_along,
     ),
     "the dead are handed out": (
         *(f"{LINK}.SimulatedLink.is_gone", False),
-        calls.a_runner_that_died_while_nobody_used_it_is_not_handed_out,
+        losses.a_runner_that_died_while_nobody_used_it_is_not_handed_out,
     ),
     "state is forgotten": (
         f"{LINK}.SimulatedLink._with_state",
-        lambda _, __, given, ___: (*given, session_promises.NOTHING),
-        session_promises.state_is_carried_from_step_to_step,
+        lambda _, __, given, ___: (*given, sessions.NOTHING),
+        sessions.state_is_carried_from_step_to_step,
     ),
     "sessions are one": (
         *(f"{RUNNERS}.count", give(repeat(1))),
-        session_promises.two_sessions_do_not_mix,
+        sessions.two_sessions_do_not_mix,
     ),
     "closing closes nothing": (
         *(f"{RUNNERS}.LinkedSession.close", trio.lowlevel.checkpoint),
-        session_promises.a_closed_session_is_gone,
+        sessions.a_closed_session_is_gone,
     ),
 }
 

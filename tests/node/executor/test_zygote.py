@@ -145,11 +145,11 @@ async def test_one_that_does_not_answer_is_replaced(
         await zygote.ready()
         assert zygote.pid
         os.kill(zygote.pid, signal.SIGSTOP)
-        monkeypatch.setattr("node.executor.zygote.FORK_S", 0.1)
-        with pytest.raises(Refused, match="did not answer") as caught:
-            await one_more(pool, tmp_path)
+        with monkeypatch.context() as for_now:
+            for_now.setattr("node.executor.zygote.FORK_S", 0.1)
+            with pytest.raises(Refused, match="did not answer") as caught:
+                await one_more(pool, tmp_path)
         assert caught.value.reason is Reason.BUSY
-        monkeypatch.undo()
         await one_more(pool, tmp_path)
 
 

@@ -49,6 +49,6 @@ def test_what_is_said_of_random_programs_is_what_they_do() -> None:
 
 
 @pytest.mark.soak
-def test_what_is_said_of_thousands_of_random_programs_is_what_they_do() -> None:
-    counted = Counter(outcome for seed in range(1000, 5000) for outcome in tried(seed))
-    assert counted["agrees"] > 8000, counted
+def test_what_is_said_of_many_more_random_programs_is_what_they_do() -> None:
+    counted = Counter(outcome for seed in range(1000, 2200) for outcome in tried(seed))
+    assert counted["agrees"] > 2000, counted
