@@ -250,12 +250,12 @@ async def whoever_waits_too_long_for_his_turn_disturbs_nobody(scene: Scene) -> N
 
 
 async def calls_are_answered_in_the_order_they_came(scene: Scene) -> None:
-    """Nobody overtakes."""
+    """Nobody overtakes, however little he wants."""
     order: list[int] = []
     async with scene.open() as executor, executor.lease(scene.models.plain, GROUP) as runner:
 
         async def queue_up(place: int) -> None:
-            await ask(runner, floats(float(place)))
+            await ask(runner, floats(*[float(place)] * 1000 * (6 - place)))
             order.append(place)
 
         here = [floats(1.0).header]

@@ -134,6 +134,7 @@ def _nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     above = tmp_path / "temporary"
     above.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(above))
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}{os.pathsep}{above}")  # ours, see strays()
     before = Traces.now()
     yield
     nothing_new_since(before)

@@ -76,7 +76,12 @@ def runs(pid: int) -> bool:
 
 
 def strays(module: str) -> set[int]:
-    """Give all processes that run a module, wherever they come from."""
+    """Give all processes that run a module and have our PATH: other nodes may run beside us.
+
+    A test gives itself a PATH that nobody else has. Where a process does not show its own, it
+    counts.
+    """
+    path_of_ours = f"PATH={os.environ['PATH']}".encode()
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -84,5 +89,12 @@ def strays(module: str) -> set[int]:
         except OSError:
             continue  # it ended meanwhile
         if module.encode() in words and b"-m" in words:
-            found.add(int(path.parent.name))
+            try:
+                ours = path_of_ours in (path.parent / "environ").read_bytes().split(b"\0")
+            except PermissionError:
+                ours = True
+            except OSError:
+                continue  # it ended meanwhile
+            if ours:
+                found.add(int(path.parent.name))
     return found

@@ -15,12 +15,14 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from node.models.facts.derive import derive
 from node.models.facts.live import FOLDED
 from node.models.facts.operation import full_name
+from node.models.facts.rules import RULES
 from protocol.errors import Refused, RemoteProtocolError
 from tests.node.models.backend_cases import Case, all_cases, axes_of, symbolic, with_constants
 from tests.node.models.facts_world import disagreements
 from tests.tree import ROOT
 
 AXES_MAX = 4  # of each case: minutes are no better than one of them
+PARTS = 6
 
 FEEDABLE = {*range(1, 14)} - {TensorProto.COMPLEX64, TensorProto.COMPLEX128}
 
@@ -94,26 +96,31 @@ def outcome(model: ModelProto, case: Case) -> str:
 
 
 @pytest.mark.soak
-def test_every_operator_that_has_facts_does_what_they_say() -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_operator_that_has_facts_does_what_they_say(part: int) -> None:
     counted: Counter[str] = Counter()
     symbolised: Counter[str] = Counter()
-    lacking = set()
-    for case in cases():
-        form, why = first_with_facts(case)
+    for case in cases()[part::PARTS]:
+        form, _ = first_with_facts(case)
         if form is None:
             counted["refused"] += 1
-            if "no rule" in why or "known only afterwards" in why:
-                lacking |= {full_name(node) for node in case.model.graph.node}
             continue
         counted[outcome(form.model, form)] += 1
         for only in (None, *axes_of(form.model)[:AXES_MAX]):
             symbolised[outcome(symbolic(form.model, only), form)] += 1
     sys.stdout.write(f"\ncases {dict(counted)}\nwith symbols {dict(symbolised)}\n")
-    assert counted["agrees"] >= 1200
-    assert symbolised["agrees"] >= 4500
-    known = set().union(*NO_RULE.values())
-    assert {op for op in lacking if op in known} == known
-    sys.stdout.write(f"without a rule {sorted(known)}\n")
+    assert counted["agrees"] >= 1200 // PARTS
+    assert symbolised["agrees"] >= 4500 // PARTS
+
+
+@pytest.mark.soak
+def test_what_has_no_rule_is_known() -> None:
+    lacking = set()
+    for case in cases():
+        form, why = first_with_facts(case)
+        if form is None and ("no rule" in why or "known only afterwards" in why):
+            lacking |= {full_name(node) for node in case.model.graph.node} - RULES.keys()
+    assert lacking == set().union(*NO_RULE.values())
 
 
 OPSET_MIN = 7  # older operators have no kernels
@@ -174,7 +181,7 @@ def test_what_is_free_because_it_is_folded_is_folded(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_operators_with_changed_attributes_shapes_and_constants_do_what_their_facts_say() -> None:
     """In a program of its own, because ONNX Runtime does not survive all of it."""
-    command = [sys.executable, "-m", "tests.node.models.changed_cases", "1", "4000"]
+    command = [sys.executable, "-m", "tests.node.models.changed_cases", "1", "3000"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     sys.stdout.write(done.stdout[-2000:])
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -49,6 +49,7 @@ def test_what_is_said_of_random_programs_is_what_they_do() -> None:
 
 
 @pytest.mark.soak
-def test_what_is_said_of_many_more_random_programs_is_what_they_do() -> None:
-    counted = Counter(outcome for seed in range(1000, 2200) for outcome in tried(seed))
-    assert counted["agrees"] > 2000, counted
+@pytest.mark.parametrize("first", range(1000, 2200, 100))
+def test_what_is_said_of_many_more_random_programs_is_what_they_do(first: int) -> None:
+    counted = Counter(outcome for seed in range(first, first + 100) for outcome in tried(seed))
+    assert counted["agrees"] > 150, counted
