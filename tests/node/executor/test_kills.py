@@ -18,7 +18,7 @@ import trio
 from node.executor.executor import Group, Model, Runner
 from node.executor.pool import Pool, PoolLimits
 from node.executor.sandbox.syscalls import this_machine
-from node.executor.zygote import Zygote
+from node.executor.zygote import Child, Zygote
 from protocol.errors import Refused
 from protocol.reasons import Reason
 from tests.node.executor.folders import accumulate, add_one, array, endless, tensor
@@ -53,6 +53,7 @@ class Load:
     answered: int = 0
     refused: int = 0
     kills: int = 0
+    killed: list[Child] = field(default_factory=list)
     moved: trio.Event = field(default_factory=trio.Event)
 
     def move(self) -> None:
@@ -123,7 +124,8 @@ class Load:
             if self.die.random() < 0.2 and self.zygote.pid:
                 os.kill(self.zygote.pid, signal.SIGKILL)
             elif links:
-                self.die.choice(links).child.kill()
+                self.killed.append(self.die.choice(links).child)
+                self.killed[-1].kill()
             else:
                 continue
             self.kills += 1
@@ -154,7 +156,10 @@ async def under_fire(above: Path, seed: int, kills: int) -> Load:
                 nursery.start_soon(load.step_for_ever, number)
             await load.kill(kills)
             nursery.cancel_scope.cancel()
-        for number in range(2):  # afterwards all is as it was
+        with trio.fail_after(LONG_S):
+            for child in load.killed:
+                await child.ended.wait()
+        for number in range(2):  # once all deaths are known, all is as it was
             async with pool.lease(load.small, Group(f"group {number}")) as runner:
                 outputs = await runner.run((tensor([1]),), deadline_s=LONG_S)
                 assert array(outputs.tensors[0]).tolist() == [2]
