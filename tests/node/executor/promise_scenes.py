@@ -269,8 +269,12 @@ class Kept:
 
     def runners(self) -> list[int]:
         """Give the runners that are left; one that is dead already may wait to be buried."""
-        children = psutil.Process(self.process.pid).children() if self.process else []
-        return [each.pid for each in children if each.status() != psutil.STATUS_ZOMBIE]
+        left = []
+        for pid in children_of(self.process.pid) if self.process else []:
+            with suppress(OSError, psutil.NoSuchProcess):  # it was buried meanwhile
+                if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+                    left.append(pid)
+        return left
 
     def descriptors(self) -> int:
         """Count what this process has open, but for the socket that waits here."""
@@ -283,6 +287,11 @@ class Kept:
             self.process.kill()
             self.process.wait()
         self.process = self.control = None
+
+
+def children_of(pid: int) -> list[int]:
+    """Give the processes that this one has started, dead ones that nobody buried too."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 class KeptZygote(Zygote):

@@ -7,6 +7,7 @@ What it promises like any other executor is in test_promises.
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.node.executor.promise_scenes import (
     Models,
     RealScene,
     build,
+    children_of,
 )
 from tests.node.executor.promises import (
     LONG_S,
@@ -62,8 +64,12 @@ def scene(models: Models) -> Iterator[RealScene]:
 
 def zygotes() -> list[int]:
     """Give the processes that were started from here and live."""
-    ours = psutil.Process().children()
-    return [each.pid for each in ours if "node.executor.child.zygote" in each.cmdline()]
+    found = []
+    for pid in children_of(os.getpid()):
+        with suppress(OSError, psutil.NoSuchProcess):  # it went meanwhile
+            if "node.executor.child.zygote" in psutil.Process(pid).cmdline():
+                found.append(pid)
+    return found
 
 
 class Zygotes(Zygote):
@@ -86,7 +92,7 @@ async def test_nothing_is_started_before_it_is_needed_and_nothing_is_left(models
         assert zygotes() == before
         await works(pool, models.plain)
         (ours,) = set(zygotes()) - set(before)
-        assert [each.pid for each in psutil.Process(ours).children()] == pool.pids
+        assert children_of(ours) == pool.pids
     assert zygotes() == before
 
 
