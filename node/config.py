@@ -9,7 +9,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from node.config_key import Key, Value, as_toml, key
+from node.config_key import Form, Key, Value, as_toml, key
+
+ADDRESS = Form(
+    r"/(ip4|ip6|dns|dns4|dns6)/[A-Za-z0-9.:-]{1,200}/tcp/[0-9]{1,5}(/p2p/[A-Za-z0-9]{40,64})?",
+    "addresses such as /ip4/192.0.2.7/tcp/4001",
+)
+PEER = Form(r"12D3KooW[1-9A-HJ-NP-Za-km-z]{40,48}", "peer ids such as 12D3KooW...")
+HOURS = Form(
+    r"((mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))? )?"
+    r"([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-4]):[0-5][0-9]",
+    "times such as `22:00-07:00` or `sat-sun 00:00-24:00`",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,118 @@ class ExecutorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """How this node meets others."""
+
+    listen: tuple[str, ...] = key(
+        ("/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"),
+        "Where others may dial this node; port 0 is chosen once and then kept.",
+        form=ADDRESS,
+    )
+    announce: tuple[str, ...] = key(
+        (), "Addresses to tell others besides those of this machine, as of a router.", form=ADDRESS
+    )
+    bootstrap: tuple[str, ...] = key(
+        (), "Nodes to ask when no other is known; each ends in /p2p/ and its peer id.", form=ADDRESS
+    )
+    mdns: bool = key(True, "Find nodes of the same network in the house, and be found.")
+    connections: int = key(256, "How many nodes may be connected at a time.", low=8, high=4096)
+    connections_per_range: int = key(
+        32,
+        "How many of them from one /24 (IPv4) or /48 (IPv6); this house is not counted.",
+        low=1,
+        high=4096,
+    )
+    streams_per_peer: int = key(
+        64, "How many streams one node may have open here at a time.", low=4, high=1024
+    )
+    allow: tuple[str, ...] = key((), "If there are any, only these nodes are met.", form=PEER)
+    deny: tuple[str, ...] = key((), "These nodes are never met.", form=PEER)
+    trusted: tuple[str, ...] = key(
+        (), "Nodes of people whom you trust with your data and your credit.", form=PEER
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class GovernorConfig:
+    """When this machine may work for others, and what it keeps for its owner."""
+
+    hours: tuple[str, ...] = key(
+        (), "When work is allowed, in local time; always, if there is none.", form=HOURS
+    )
+    only_idle: bool = key(False, "Work only while nobody uses keyboard or mouse.")
+    idle_s: float = key(
+        300.0, "For how long nobody must have used them, for only_idle.", low=10, high=86400
+    )
+    on_battery: bool = key(False, "Work on battery, too.")
+    others_percent: int = key(
+        60,
+        "Stand back when other programs use more of the processors than this.",
+        low=1,
+        high=100,
+    )
+    memory_free_mib: int = key(
+        512, "Stand back when less memory than this is left for others.", low=0, high=1 << 24
+    )
+    disk_free_mib: int = key(
+        2048, "Fetch and keep nothing when less disk than this is left.", low=0, high=1 << 30
+    )
+    disk_mib: int = key(
+        20480, "How much disk models and results may take together.", low=64, high=1 << 30
+    )
+    recover_s: float = key(
+        30.0, "For how long all must be well before work begins again.", low=1, high=3600
+    )
+    drain_s: float = key(
+        20.0,
+        "How long running work may take to end when this machine stands back.",
+        low=0,
+        high=600,
+    )
+    upload_kib_s: int = key(
+        0, "How much may be sent in a second, in KiB; 0 sets no limit.", low=0, high=1 << 24
+    )
+    download_kib_s: int = key(
+        0, "How much may be received in a second, in KiB; 0 sets no limit.", low=0, high=1 << 24
+    )
+    models_mib_day: int = key(
+        500,
+        "How much of models is fetched in a day because strangers want them run.",
+        low=0,
+        high=1 << 30,
+    )
+    blobs_mib_day: int = key(
+        5000, "How much of models is sent to others in a day.", low=0, high=1 << 30
+    )
+    evidence_cu_day: int = key(
+        60_000_000,
+        "How much is computed in a day to check what others accuse each other of.",
+        low=0,
+        high=10**15,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class CreditConfig:
+    """What this node lends, gives and asks for."""
+
+    budget_cu: int = key(
+        0,
+        "Credit lent to everybody together; 0 means a quarter of a day of this machine's work.",
+        low=0,
+        high=10**15,
+    )
+    rate_min: int = key(
+        0, "The least credit per second of work for which this machine works.", low=0, high=10**9
+    )
+    gift: str = key(
+        "members",
+        "Who gets idle time as a gift, after all paid work.",
+        choices=("none", "members", "anyone"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogConfig:
     """What the daemon says about itself, on stderr."""
 
@@ -53,11 +176,20 @@ class LogConfig:
 class Config:
     """All that the owner has chosen."""
 
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    governor: GovernorConfig = field(default_factory=GovernorConfig)
+    credit: CreditConfig = field(default_factory=CreditConfig)
     executor: ExecutorConfig = field(default_factory=ExecutorConfig)
     log: LogConfig = field(default_factory=LogConfig)
 
 
-SECTIONS: dict[str, Any] = {"executor": ExecutorConfig, "log": LogConfig}
+SECTIONS: dict[str, Any] = {
+    "mesh": MeshConfig,
+    "governor": GovernorConfig,
+    "credit": CreditConfig,
+    "executor": ExecutorConfig,
+    "log": LogConfig,
+}
 """Name and class of each section, as the fields of Config have them."""
 
 

@@ -12,13 +12,31 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-Value = int | float | str | tuple[str, ...]
-V = TypeVar("V", int, float, str, tuple[str, ...])
+Value = bool | int | float | str | tuple[str, ...]
+V = TypeVar("V", bool, int, float, str, tuple[str, ...])
 
 PREFIX = "COMMONS_"
-WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 WORDS_MAX = 16
+YES, NO = "true", "false"
+
+# An empty variable counts as not set, so an empty list needs a word where all is text.
+NONE = "none"
 _SHOWN_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a text has to look like, and how that is said to a person."""
+
+    pattern: str
+    means: str
+
+    def fits(self, text: str) -> bool:
+        """Whether the whole text has this form."""
+        return re.fullmatch(self.pattern, text) is not None
+
+
+NAME = Form(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", "names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +47,7 @@ class Rule:
     low: float = -math.inf
     high: float = math.inf
     choices: tuple[str, ...] = ()
+    form: Form = NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +73,32 @@ class Key:
     def takes(self) -> str:
         """What it takes, as the end of a sentence."""
         match self.default:
+            case bool():
+                return f"{YES} or {NO}"
             case int():
                 return f"a whole number from {self.rule.low:.0f} to {self.rule.high:.0f}"
             case float():
                 return f"a number from {self.rule.low:g} to {self.rule.high:g}"
-            case str():
+            case str() if self.rule.choices:
                 return f"one of {', '.join(self.rule.choices)}"
-        return f"a list of at most {WORDS_MAX} names, each of them once"
+            case str():
+                return f"{self.rule.form.means}, or nothing"
+        return f"a list of at most {WORDS_MAX} {self.rule.form.means}, each of them once"
 
     def accept(self, value: object) -> Value:
         """Check a value that has a type already; a ValueError says what is wrong with it."""
         match self.default:
+            case bool() if type(value) is bool:
+                return value
+            case bool():
+                pass  # a bool is an int, and no key of the one takes the other
             case int() if type(value) is int and self._in_range(value):
                 return value
             case float() if type(value) in {int, float} and self._in_range(value):
                 return float(value)  # type: ignore[arg-type]  # mypy does not narrow by a set of types
-            case str() if isinstance(value, str) and value in self.rule.choices:
+            case str() if isinstance(value, str) and self._is_text(value):
                 return value
-            case tuple() if isinstance(value, list) and _are_words(value):
+            case tuple() if isinstance(value, list) and self._are_texts(value):
                 return tuple(value)
         raise ValueError(f"is {shown(value)}, and takes {self.takes}")
 
@@ -80,15 +107,27 @@ class Key:
         text = text.strip()
         try:
             match self.default:
+                case bool():
+                    return self.accept({YES: True, NO: False}.get(text.lower()))
                 case int():
                     return self.accept(int(text))
                 case float():
                     return self.accept(float(text))
                 case tuple():
-                    return self.accept([word.strip() for word in text.split(",")] if text else [])
+                    words = [] if text in {"", NONE} else text.split(",")
+                    return self.accept([word.strip() for word in words])
         except ValueError:
             raise ValueError(f"is {shown(text)}, and takes {self.takes}") from None
         return self.accept(text)
+
+    def _is_text(self, value: str) -> bool:
+        if self.rule.choices:
+            return value in self.rule.choices
+        return not value or self.rule.form.fits(value)
+
+    def _are_texts(self, values: Sequence[object]) -> bool:
+        texts = [value for value in values if isinstance(value, str) and self.rule.form.fits(value)]
+        return len(texts) == len(values) == len(set(texts)) <= WORDS_MAX
 
     def _in_range(self, value: object) -> bool:
         assert isinstance(value, int | float)
@@ -102,9 +141,10 @@ def key(
     low: float = -math.inf,
     high: float = math.inf,
     choices: tuple[str, ...] = (),
+    form: Form = NAME,
 ) -> V:
-    """Declare a key, as the field of a section."""
-    rule = Rule(sentence, low=low, high=high, choices=choices)
+    """Declare a key, as the field of a section. A text has a form, or is one of the choices."""
+    rule = Rule(sentence, low=low, high=high, choices=choices, form=form)
     made: V = field(default=default, metadata={"default": default, "rule": rule})
     return made
 
@@ -113,7 +153,7 @@ def as_toml(value: Value) -> str:
     """Write a value as a config file has it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(as_toml, value))}]"
-    # names and choices are plain ASCII, and so JSON's string is TOML's
+    # texts are plain ASCII, and so JSON's string is TOML's, as its true and false are
     return json.dumps(value)
 
 
@@ -124,8 +164,3 @@ def shown(value: object) -> str:
     else:
         text = ascii(value) if isinstance(value, list | dict) else str(value)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}..."
-
-
-def _are_words(values: Sequence[object]) -> bool:
-    words = [value for value in values if isinstance(value, str) and WORD.fullmatch(value)]
-    return len(words) == len(values) == len(set(words)) <= WORDS_MAX

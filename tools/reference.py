@@ -41,7 +41,7 @@ What is said later wins:
 1. the defaults, as below;
 2. the file `config.toml`, in [TOML](https://toml.io): a key stands in its section;
 3. environment variables: `COMMONS_`, the section and the key in capitals. An empty one counts as
-   not set, and names in a list are separated by commas;
+   not set, what is in a list is separated by commas, and `none` is an empty list;
 4. the flag `--set KEY=VALUE` of commands that read the config, written like a variable.
 
 Numbers are in the unit that ends the name of their key: `_s` seconds, `_mib` units of

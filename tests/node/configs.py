@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Configs for tests: every one that can be, and what is said about one that cannot."""
 
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
 
 from node.config import KEYS, Config, made_from
-from node.config_key import WORD, WORDS_MAX, Key, Value
+from node.config_key import Key, Value
 from node.config_reading import read_config
 from node.errors import ConfigError
 
@@ -33,15 +34,19 @@ def problems_of(
 
 def values_of(key: Key) -> st.SearchStrategy[Value]:
     """Everything that a key takes."""
+    texts = st.from_regex(re.compile(key.rule.form.pattern, re.ASCII), fullmatch=True)
     match key.default:
+        case bool():
+            return st.booleans()
         case int():
             return st.integers(int(key.rule.low), int(key.rule.high))
         case float():
             return st.floats(key.rule.low, key.rule.high)
-        case str():
+        case str() if key.rule.choices:
             return st.sampled_from(key.rule.choices)
-    words = st.from_regex(WORD, fullmatch=True)
-    return st.lists(words, max_size=WORDS_MAX, unique=True).map(tuple)
+        case str():
+            return st.just("") | texts
+    return st.lists(texts, max_size=3, unique=True).map(tuple)
 
 
 @st.composite
