@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The world of a node: the five seams through which it touches anything. `real` makes a real one."""
+"""The world of a node: the five seams through which it touches anything."""
 
 from dataclasses import dataclass
 

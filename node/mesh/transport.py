@@ -76,7 +76,7 @@ class Stream(Protocol):
         ...
 
     async def reset(self) -> None:
-        """End both directions now. Never raises, and is done within seconds, also when cancelled."""
+        """End both directions now. Never raises; done within seconds, also when cancelled."""
         ...
 
 

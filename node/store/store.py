@@ -17,7 +17,7 @@ Statement = tuple[str, Sequence[Cell]]
 
 
 class Database(Protocol):
-    """One SQLite database whose tables are those of the migrations."""
+    """One open SQLite database."""
 
     async def write(self, statements: Iterable[Statement]) -> None:
         """Do all of them or none, durably; OSError says what is wrong with the disk.
@@ -39,9 +39,11 @@ class Store(Protocol):
         """The folder of blobs, each named by its digest."""
         ...
 
-    def open(self, name: str) -> AbstractAsyncContextManager[Database]:
-        """Open a database of this name (letters, digits, hyphens), new or migrated to today.
+    def open(self, name: str, migrations: Sequence[str]) -> AbstractAsyncContextManager[Database]:
+        """Open the database of this name (letters, digits, hyphens) inside the block.
 
-        ConfigError when it was made by a newer version, is damaged, or is open elsewhere.
+        Each migration is a script that brings it from one version to the next; those that it
+        has not seen are done, each as a whole. ConfigError when a newer program made it, when
+        it is damaged, or when another process has it open.
         """
         ...
