@@ -87,11 +87,11 @@ def read_config(file: Path, environ: Mapping[str, str], flags: Sequence[str] = (
     if draft.problems:
         raise ConfigError("\n".join(draft.problems))
     config = made_from(draft.values)
-    _check_together(config)
+    check_together(config)
     return Reading(config, {name: draft.origins.get(name, Origin()) for name in KEYS})
 
 
-def _check_together(config: Config) -> None:
+def check_together(config: Config) -> None:
     """Check what no key can see alone."""
     one, all_of_them = config.executor.runner_memory_mib, config.executor.memory_mib
     if one > all_of_them:

@@ -8,3 +8,10 @@ class ConfigError(Exception):
     The message is one or two sentences for that person: what is wrong, where it stands, and
     what would be right. Trying again does not help, so `commons` ends with exit code 10.
     """
+
+
+class NotFound(Exception):
+    """What the owner named does not exist: a network, a peer, a ban.
+
+    The message is one sentence with the name, and says what there is; exit code 5.
+    """

@@ -166,12 +166,13 @@ def _guard(_logger: object, _method: str, event: Fields) -> Fields:
     """Let through what may stand in a log, in the order in which it is read."""
     names = dict.fromkeys(("timestamp", "level", "event", *event))
     return {
-        name: event[name] if name == "exc_info" or name.startswith("_") else _shown(event[name])
+        name: event[name] if name == "exc_info" or name.startswith("_") else shown(event[name])
         for name in names
     }
 
 
-def _shown(value: object) -> object:
+def shown(value: object) -> object:
+    """Give what may be shown of a value: no content of a model, no object, no long text."""
     match value:
         case None | bool() | int():
             return value
@@ -185,7 +186,7 @@ def _shown(value: object) -> object:
             return _text(str(value))
         case list() | tuple():
             rest = len(value) - ITEMS_MAX
-            return [*map(_shown, value[:ITEMS_MAX]), *([f"and {rest} more"] if rest > 0 else [])]
+            return [*map(shown, value[:ITEMS_MAX]), *([f"and {rest} more"] if rest > 0 else [])]
     return type(value).__name__
 
 

@@ -40,6 +40,7 @@ from protocol.frames import (
     parse_frame_header,
 )
 from protocol.limits import WINDOW_BYTES_DEFAULT
+from protocol.reasons import Reason
 from protocol.tensors import Buffer, flat
 
 _DATA = (TensorData, BlobPiece)  # what flow control counts
@@ -56,9 +57,10 @@ class NoFrame(Enum):
 class _Cutter:
     """Cuts chunks into payloads; the two memory rules of the channel are kept here."""
 
-    __slots__ = ("_at", "_chunk", "_cls", "_filled", "_header", "_payload")
+    __slots__ = ("_at", "_chunk", "_cls", "_filled", "_header", "_kinds", "_payload")
 
-    def __init__(self) -> None:
+    def __init__(self, kinds: frozenset[type[Frame]] | None) -> None:
+        self._kinds = kinds
         self._chunk = memoryview(b"")
         self._at = 0
         self._header = b""  # the first bytes of a header that was cut
@@ -95,6 +97,8 @@ class _Cutter:
             self._header = b""
         else:
             cls, length = parse_frame_header(chunk, self._at)
+        if self._kinds is not None and cls not in self._kinds:
+            raise RemoteProtocolError(Reason.UNEXPECTED, f"a {cls.__name__} has no place here")
         self._at = start + length
         if self._at <= len(chunk):
             return cls, chunk[start : self._at]
@@ -126,11 +130,14 @@ class Channel:
 
     __slots__ = ("_consumed", "_cutter", "_dead", "_eof", "_mine", "_theirs", "_unconsumed")
 
-    def __init__(self) -> None:
-        """Begin with nothing said."""
+    def __init__(self, kinds: frozenset[type[Frame]] | None = None) -> None:
+        """Begin with nothing said.
+
+        The peer may say these `kinds` of frames, or all; another one is refused at its header.
+        """
         self._mine = Direction()
         self._theirs = Direction()
-        self._cutter = _Cutter()
+        self._cutter = _Cutter(kinds)
         self._unconsumed = 0  # bytes of data given out, and not yet reported as consumed
         self._consumed = 0  # bytes reported as consumed, and not yet granted again
         self._eof = False

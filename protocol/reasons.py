@@ -141,6 +141,19 @@ class Reason(StrEnum):
         "Ask the owner of the node to look at the evidence.",
     )
 
+    UNREACHABLE = (
+        "unreachable",
+        "The peer cannot be reached now, or the connection to it was lost.",
+        "See whether it runs; `commons doctor` looks at this side.",
+    )
+
+    # --- what the owner asks of his node ------------------------------------------------------
+    NOT_FOUND = (
+        "not_found",
+        "What was named does not exist here.",
+        "Look at the list of what there is, and name it as it stands there.",
+    )
+
     # --- an order that is not taken ----------------------------------------------------------
     MODEL_UNKNOWN = (
         "model_unknown",
@@ -344,6 +357,58 @@ class Reason(StrEnum):
         "query_spent",
         "The search used up its budget.",
         "Search again later, or from a node with more neighbours.",
+    )
+
+    # --- what the governor of a machine says to its owner; others hear `paused` ---------------
+    OWNER_PAUSED = (
+        "owner_paused",
+        "You paused this machine.",
+        "Nothing, if it is for a while; `commons resume` ends it now.",
+    )
+    OUTSIDE_HOURS = (
+        "outside_hours",
+        "It is not one of the hours in which this machine may work.",
+        "Nothing: work goes on when they begin. `governor.hours` says when that is.",
+    )
+    ON_BATTERY = (
+        "on_battery",
+        "The machine runs on its battery.",
+        "Plug it in, or set `governor.on_battery`.",
+    )
+    IN_USE = (
+        "in_use",
+        "Somebody uses keyboard or mouse, or nobody knows whether somebody does.",
+        "Nothing: work goes on when nobody does. `governor.only_idle` says whether it matters.",
+    )
+    MEMORY_LOW = (
+        "memory_low",
+        "Too little memory is left for other programs.",
+        "Close what takes it, or lower `governor.memory_free_mib`.",
+    )
+    PROCESSORS_BUSY = (
+        "processors_busy",
+        "Other programs use more of the processors than they may before work stands back.",
+        "Nothing: work goes on when they need less. `governor.others_percent` is the limit.",
+    )
+    SENSORS_SILENT = (
+        "sensors_silent",
+        "The machine cannot be looked at, so nobody knows whether it is free.",
+        "See the log for what failed; `commons doctor` looks again.",
+    )
+    RECOVERING = (
+        "recovering",
+        "All is well again, but not yet for long enough.",
+        "Nothing: work begins soon. `governor.recover_s` says how long it takes.",
+    )
+    DISK_LOW = (
+        "disk_low",
+        "Too little disk is left, or models and results take all that they may.",
+        "Free some, or change `governor.disk_free_mib` or `governor.disk_mib`.",
+    )
+    QUOTA_SPENT = (
+        "quota_spent",
+        "What this machine does for others in a day without being paid is used up.",
+        "Nothing: it refills all day long. The section `governor` of the config has the amounts.",
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
+from weakref import finalize
 
 import trio
 
@@ -61,6 +62,7 @@ class SimulatedStore:
             async with serving(opened.groups):
                 yield opened
         finally:
+            opened.close()
             if self._open.get(name) is opened:
                 del self._open[name]
 
@@ -83,7 +85,8 @@ class SimulatedStore:
     def _disk(self, name: str) -> Connection:
         if name not in self._disks:
             watch = partial(self._look, name)
-            self._disks[name] = Connection(Path(f"{name}.db"), name=":memory:", watch=watch)
+            self._disks[name] = disk = Connection(Path(f"{name}.db"), name=":memory:", watch=watch)
+            finalize(self, disk.close)  # a disk is there as long as somebody has it
         return self._disks[name]
 
     async def _commit(self, disk: Connection, writes: Sequence[Write]) -> Trouble | None:
@@ -115,13 +118,18 @@ class _Opened:
         self.groups = Groups(disk.path, commit)
         self.write = self.groups.write
         self._disk = disk
-        self._is_lost = False
+        self._is_lost = self._is_closed = False
 
     def lose(self) -> None:
         self._is_lost = True
         self.groups.lose()
 
+    def close(self) -> None:
+        self._is_closed = True
+
     def read(self, sql: str, parameters: Sequence[Cell] = ()) -> list[tuple[Cell, ...]]:
         if self._is_lost:
             raise OSError(errno.EIO, "the store crashed", str(self._disk.path))
+        if self._is_closed:
+            raise Trouble(self._disk.path, "it is closed").error()
         return self._disk.rows(sql, parameters)

@@ -11,12 +11,26 @@ import sys
 from collections.abc import Iterator
 
 from node.cli.output import complain
-from node.errors import ConfigError
+from node.errors import ConfigError, NotFound
 from node.exits import ExitCode
 from protocol.errors import CommonsError, Refused
 
+
+class Failed(Exception):
+    """How a command ends that could not do what it was asked: an exit code, and sentences."""
+
+    def __init__(self, code: ExitCode, *sentences: str) -> None:
+        """Say what happened first, then what to do."""
+        super().__init__(*sentences)
+        self.code = code
+        self.sentences = sentences
+
+
 # Without the name of a file, these come from writing the output.
 DISK_TROUBLES = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}
+
+
+FORESEEN = (CommonsError, ConfigError, NotFound, Failed, OSError)
 
 
 def tell(error: BaseException) -> ExitCode | None:
@@ -28,7 +42,7 @@ def tell(error: BaseException) -> ExitCode | None:
     leaves = list(_leaves(error))
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return ExitCode.INTERRUPTED
-    if not all(isinstance(leaf, CommonsError | ConfigError | OSError) for leaf in leaves):
+    if not all(isinstance(leaf, FORESEEN) for leaf in leaves):
         return None
     match leaves[0]:
         case CommonsError() as told:
@@ -39,6 +53,13 @@ def tell(error: BaseException) -> ExitCode | None:
             for line in str(told).splitlines():
                 complain(line)
             return ExitCode.CONFIG
+        case Failed() as told:
+            for line in told.sentences:
+                complain(line)
+            return told.code
+        case NotFound() as told:
+            complain(str(told))
+            return ExitCode.NOT_FOUND
         case OSError() as told:
             return _tell_os_error(told)
     return None

@@ -17,7 +17,10 @@ from pathlib import Path
 from node import __version__
 from node.exits import ExitCode
 
-GROUPS = ("hardware", "bench", "config", "paths", "explain", "version")
+GROUPS = (
+    *("run", "status", "peers", "network", "pause", "log", "try_"),
+    *("hardware", "bench", "config", "paths", "explain", "completion", "version"),
+)
 """The files of node/cli/ that hold commands, in the order of the help."""
 
 DESCRIPTION = """\

@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from node.executor.hardware import Hardware
+
 #: An ASGI application; only `node/api/` knows more about it.
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -47,6 +49,10 @@ class Host(Protocol):
         """Look at the machine."""
         ...
 
+    async def hardware(self) -> Hardware:
+        """Say what this machine can do; Refused when it could not be measured."""
+        ...
+
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
         """Take SIGTERM and SIGINT inside the block, one after the other."""
         ...
@@ -54,7 +60,8 @@ class Host(Protocol):
     def serve(self, app: App, socket: str) -> AbstractAsyncContextManager[None]:
         """Serve HTTP on a Unix socket that only this user can open, inside the block.
 
-        ConfigError when another node of this user is serving there.
+        Who connects in the block is answered. ConfigError when another node is serving there.
+        The app is called for requests alone: what lives as long as the node is in its nursery.
         """
         ...
 
@@ -63,10 +70,17 @@ class Host(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Seen]]:
         """Be found in the house under the name of a network, and find others of that name.
 
-        Where there is no mDNS, nobody is found and nothing fails.
+        The name itself is not told, only a hash of it; give one that cannot be guessed, such as
+        the network's id. A node is given again when its addresses are others. Where there is no
+        mDNS, nobody is found and nothing fails.
         """
         ...
 
     def notify(self, state: Mapping[str, str]) -> None:
         """Tell the service manager, as READY=1 or STATUS=...; nothing happens without one."""
+        ...
+
+    @property
+    def watchdog_s(self) -> float | None:
+        """How often the service manager wants to hear WATCHDOG=1; None when it does not."""
         ...

@@ -2,25 +2,32 @@
 """Frames on a stream. Which frames make sense together is for those who speak and listen.
 
 A :class:`Framed` reads all the time, whether anybody listens or not: a transport may kill a
-writer whose bytes nobody reads. What has arrived waits in a queue with a bound: data in the
-window that was granted, all else in `WAITING_BYTES_MAX`; a peer that sends more has broken
-a rule. It answers pings by itself, and grants the window again as data is taken.
+writer whose bytes nobody reads. What has arrived waits in a queue whose bounds are in
+`waiting.py`. It answers pings by itself, and grants the window again as data is taken.
 
-What the peer did wrong is raised as RemoteProtocolError, by whoever listens or speaks next.
+**The end.** :meth:`Framed.end` says that this side has said everything; both directions stay
+open below, since the other side's data still want windows. When both have said it, the stream is
+finished. What the peer did wrong is raised as RemoteProtocolError by whoever listens or speaks
+next, what happened to the line as TransportError.
+
+**Cancelling.** Being cancelled while listening loses nothing; while speaking, the stream.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from typing import Protocol, TypeVar
 
 import trio
 
 from node.mesh.transport import Lost, Stream, TransportError
+from node.mesh.waiting import Room, Waiting
 from protocol.channel import Channel, NoFrame
-from protocol.errors import LocalProtocolError, RemoteProtocolError
+from protocol.errors import ProtocolError, RemoteProtocolError
 from protocol.frames import (
     TENSOR_DATA_BYTES_MAX,
     BlobPiece,
+    CancelFrame,
     DocumentFrame,
     End,
     Frame,
@@ -31,30 +38,60 @@ from protocol.frames import (
     TensorStart,
     Window,
 )
+from protocol.limits import PINGS_UNANSWERED_MAX
 from protocol.reasons import Reason
-from protocol.tensors import Tensor, flat
-
-#: Statements, documents and news that nobody has taken yet: a table of shapes and its order,
-#: or a whole exchange of adverts with the next one behind it.
-WAITING_BYTES_MAX = 1 << 19
-
-#: What a frame without a tail counts for in the queue: it is an object of Python all the same.
-_FRAME_BYTES = 256
+from protocol.tensors import Buffer, Tensor, flat
 
 #: A peer that takes data for so long, and grants no more window, is frozen or plays with us.
 STALL_S_MAX = 60.0
+
+#: Small frames of one call are put together up to this size: each write costs a record of Noise.
+TOGETHER_BYTES_MAX = 16_384
+
+#: What a frame without data counts for in that; a document is rarely larger.
+SMALL_BYTES = 1024
+
+#: An answer that is being written has so long to get out before its stream is let go.
+SETTLE_S_MAX = 5.0
+
+#: After so many frames in one go the other tasks have their turn: a peer may send tiny ones.
+FRAMES_IN_ONE_GO = 64
+
+FrameT = TypeVar("FrameT", bound=Frame)
+
+
+class Pace(Protocol):
+    """Holds back what moves bytes, so that the owner's line is not filled."""
+
+    async def take(self, size_bytes: int) -> None:
+        """Wait until so many bytes may be moved."""
+        ...
 
 
 class Framed:
     """One stream, as frames in both directions. Works while :meth:`run` does."""
 
-    def __init__(self, stream: Stream) -> None:
-        """Take over a stream on which nothing was said yet."""
+    def __init__(
+        self,
+        stream: Stream,
+        *,
+        room: Room | None = None,
+        up: Pace | None = None,
+        down: Pace | None = None,
+        kinds: frozenset[type[Frame]] | None = None,
+        stall_s: float = STALL_S_MAX,
+    ) -> None:
+        """Take over a stream on which nothing was said yet.
+
+        The peer may say these `kinds` of frames only; anything else ends the stream at its header.
+        """
         self.stream = stream
-        self._channel = Channel()
-        self._speaking = trio.Lock()
-        self._waiting: deque[Frame] = deque()
-        self._waiting_bytes = 0
+        self.stall_s = stall_s
+        self._channel = Channel(kinds)
+        self._waiting = Waiting(room)
+        self._up, self._down = up, down
+        self._speaking = trio.Lock()  # for all of what one call says
+        self._writing = trio.Lock()  # for one frame; answers come between the frames of others
         self._answers: deque[Frame] = deque()
         self._pings: deque[tuple[int, trio.Event]] = deque()
         self._pinged = 0
@@ -62,7 +99,7 @@ class Framed:
         self._error: Exception | None = None
         self._changed = trio.Event()
         self._asked = trio.Event()
-        self._said_end = False
+        self._said_end = self._heard_end = False
         self._in_tensor_bytes = 0
 
     # --- listening ------------------------------------------------------------------------------
@@ -72,24 +109,23 @@ class Framed:
 
         Data are views that stay good. Being cancelled here loses nothing.
         """
+        await trio.lowlevel.checkpoint_if_cancelled()
         while not self._waiting:
             if self._error is not None:
                 raise self._error
+            if self._heard_end:
+                return NoFrame.CLOSED
             if self._end is not None:
                 return self._end
-            await self._change()
-        await trio.lowlevel.checkpoint_if_cancelled()
-        frame = self._waiting.popleft()
-        if isinstance(frame, TensorData | BlobPiece):
-            if self._end is None and self._error is None:
-                window = self._channel.consumed(len(frame.data))
-                if window is not None:
-                    self._answer(window)
-        else:
-            self._waiting_bytes -= _weight(frame)
+            await self._changed.wait()
+        frame = self._waiting.take()
+        if isinstance(frame, TensorData | BlobPiece) and not self._is_over:
+            window = self._channel.consumed(len(frame.data))
+            if window is not None:
+                self._answer(window)
         return frame
 
-    async def take(self, *kinds: type[Frame]) -> Frame:
+    async def take(self, *kinds: type[FrameT]) -> FrameT:
         """Give the next frame, which must be of one of these kinds."""
         frame = await self.receive()
         if isinstance(frame, NoFrame):
@@ -102,47 +138,31 @@ class Framed:
 
     async def take_statement(self) -> bytes:
         """Give the wire of the next frame, which must be a statement."""
-        frame = await self.take(StatementFrame)
-        assert isinstance(frame, StatementFrame)
-        return frame.wire
+        return (await self.take(StatementFrame)).wire
 
     async def take_document(self) -> bytes:
         """Give the body of the next frame, which must be a document."""
-        frame = await self.take(DocumentFrame)
-        assert isinstance(frame, DocumentFrame)
-        return frame.body
+        return (await self.take(DocumentFrame)).body
 
     # --- speaking -------------------------------------------------------------------------------
 
     async def send(self, *frames: Frame) -> None:
-        """Say these frames, one after the other. Data wait until the peer has room for them.
-
-        Whoever is cancelled here loses the stream.
-        """
-        try:
-            async with self._speaking:
-                for frame in frames:
-                    await self._say(frame)
-        except TransportError as error:
-            self._fail(error)
-            raise
+        """Say these frames, one after the other. Data wait until the peer has room for them."""
+        await self._say_all(frames)
 
     async def send_tensor(self, item: int, port: int, tensor: Tensor) -> None:
         """Say a tensor, in as many frames as it takes."""
-        await self.send(TensorStart(item, port, tensor.header))
-        data = flat(tensor.data)
-        for at in range(0, len(data), TENSOR_DATA_BYTES_MAX):
-            await self.send(TensorData(data[at : at + TENSOR_DATA_BYTES_MAX]))
+        await self._say_all(_frames_of(item, port, tensor))
 
     async def end(self) -> None:
         """Say that this was all. Listening goes on."""
         if not self._said_end:
-            self._said_end = True
             await self.send(End())
-            await self.stream.finish()
 
     async def ping(self, deadline_s: float) -> float:
         """Ask whether the peer is there; give the round trip in seconds, or raise Lost."""
+        if len(self._pings) == PINGS_UNANSWERED_MAX:
+            raise Lost(f"{PINGS_UNANSWERED_MAX} pings are not answered")
         answered = trio.Event()
         self._pinged += 1
         begin_s = trio.current_time()
@@ -152,49 +172,68 @@ class Framed:
             while not answered.is_set():
                 if self._error is not None or self._end is not None:
                     raise self._error or Lost("the peer is gone")
-                await self._change()
+                await self._changed.wait()
             return trio.current_time() - begin_s
         raise Lost(f"no answer to a ping within {deadline_s:g} s")
 
     @property
     def is_idle(self) -> bool:
         """Whether both sides could begin something new here."""
-        ended = self._end is not None or self._error is not None or self._said_end
-        return not ended and not self._waiting and not self._in_tensor_bytes
+        ended = self._is_over or self._said_end or self._heard_end
+        busy = self._speaking.locked() or self._waiting or self._in_tensor_bytes
+        return not ended and not busy
 
     # --- working --------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Read, and answer, until the stream ends; what ended it is told to those who listen."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._keep_answering)
-            try:
-                await self._keep_reading()
-            except (TransportError, RemoteProtocolError) as error:
-                self._fail(error)
-                await self.stream.reset()
-            except trio.Cancelled:
-                self._fail(Lost("the stream was given up here"))
-                raise
-            if self._error is not None:
+        """Read, and answer, until the peer says no more; those who listen hear how it ended."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._keep_answering)
+                try:
+                    await self._keep_reading()
+                except (TransportError, ProtocolError) as error:
+                    await self._fail(error)
+                # After a clean end what was asked before it is still answered.
+                while self._answers and self._error is None:
+                    await self._changed.wait()
                 nursery.cancel_scope.cancel()
-            # After a clean end what was asked before it is still answered.
-            while self._answers and self._error is None:
-                await self._change()
-            nursery.cancel_scope.cancel()
+        finally:
+            if not self._is_over:
+                self._error = Lost("the stream was given up here")
+            self._waiting.close()
+            self._tell()
+
+    async def settle(self, nursery: trio.Nursery) -> None:
+        """Stop running, but not within a frame: a cancelled write would take back what was said."""
+        with trio.move_on_after(SETTLE_S_MAX):
+            async with self._writing:
+                nursery.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether nothing is read any more."""
+        return self._end is not None or self._error is not None
 
     async def _keep_reading(self) -> None:
-        while self._end is None:
+        frames = 0
+        while not self._is_over:
+            await self._waiting.wait_for_room()
             data = await self.stream.receive()
+            if data and self._down is not None:
+                await self._down.take(len(data))
             if data:
                 self._channel.receive_data(data)
             else:
                 self._channel.receive_eof()
-            while True:
-                event = self._channel.next_event()
-                if isinstance(event, NoFrame):
-                    break
+            while not isinstance(event := self._channel.next_event(), NoFrame):
                 self._take_in(event)
+                frames += 1
+                if frames % FRAMES_IN_ONE_GO == 0:
+                    self._tell()
+                    await trio.lowlevel.checkpoint()
+                    await self._waiting.wait_for_room()
             if event is not NoFrame.NEED_DATA:
                 self._end = event
             self._tell()
@@ -211,97 +250,144 @@ class Framed:
                         break
             case Window():
                 pass  # the channel has noted it
-            case TensorData() | BlobPiece():
-                self._waiting.append(frame)
+            case End():
+                self._heard_end = True
+                self._asked.set()
             case _:
-                self._waiting_bytes += _weight(frame)
-                if self._waiting_bytes > WAITING_BYTES_MAX:
-                    detail = f"more than {WAITING_BYTES_MAX} bytes that nobody asked for yet"
-                    raise RemoteProtocolError(Reason.TOO_LARGE, detail)
-                self._waiting.append(frame)
+                self._waiting.put(frame)
 
     async def _keep_answering(self) -> None:
-        while True:
-            while self._answers:
-                try:
-                    await self.send(self._answers[0])
-                except (TransportError, RemoteProtocolError, LocalProtocolError) as error:
-                    self._fail(error)
-                    return
-                self._answers.popleft()
-            self._tell()
-            self._asked = trio.Event()
-            await self._asked.wait()
-
-    async def _say(self, frame: Frame) -> None:
-        if isinstance(frame, TensorData | BlobPiece):
-            await self._wait_for_room(len(frame.data))
-        if self._error is not None:
-            raise self._error
+        """Say what is due without anybody's wish: pongs, windows, and the end of the stream."""
         try:
-            await self.stream.send(*self._channel.send(frame))
-        except trio.Cancelled:
-            self._fail(Lost("a sender was cancelled within a frame"))
-            raise
-        if isinstance(frame, TensorStart):
-            self._in_tensor_bytes = frame.header.size_bytes
-        elif isinstance(frame, TensorData):
-            self._in_tensor_bytes -= len(frame.data)
+            while True:
+                self._asked = trio.Event()
+                while self._answers:
+                    await self._write([self._answers[0]])
+                    self._answers.popleft()
+                await self._finish_when_said()
+                self._tell()
+                await self._asked.wait()
+        except (TransportError, ProtocolError) as error:
+            if self._end is None:  # else the peer is gone, and needs no answer
+                await self._fail(error)
+            self._answers.clear()
+            self._tell()
 
-    async def _wait_for_room(self, size_bytes: int) -> None:
-        """Wait for the peer's window. Meanwhile answers go out, or both sides would wait."""
-        while self._channel.send_room < size_bytes:
+    async def _say_all(self, frames: Iterable[Frame]) -> None:
+        has_begun = False
+        try:
+            async with self._speaking:
+                together: list[Frame] = []  # small frames that leave in one write
+                size_bytes = 0
+                for frame in frames:
+                    data_bytes = len(frame.data) if isinstance(frame, TensorData | BlobPiece) else 0
+                    room_bytes = self._channel.send_room - size_bytes
+                    is_stuck = bool(data_bytes) and room_bytes < data_bytes
+                    if together and (is_stuck or size_bytes + data_bytes > TOGETHER_BYTES_MAX):
+                        has_begun = True
+                        await self._write(together)
+                        together, size_bytes = [], 0
+                    if is_stuck:
+                        await self._wait_for_window(data_bytes)
+                    together.append(frame)
+                    size_bytes += data_bytes or SMALL_BYTES
+                has_begun = True
+                await self._write(together)
+                await self._finish_when_said()
+        except trio.Cancelled:
+            if has_begun:
+                await self._fail(Lost("a sender was cancelled before all was said"))
+            raise
+        except (TransportError, ProtocolError) as error:
+            await self._fail(error)
+            raise
+
+    async def _write(self, frames: Sequence[Frame]) -> None:
+        async with self._writing:
             if self._error is not None:
                 raise self._error
-            if self._end is not None:
-                raise Lost("the peer has ended the stream and takes no more data")
-            self._speaking.release()
-            try:
-                with trio.move_on_after(STALL_S_MAX) as waiting:
-                    await self._change()
-            finally:
-                with trio.CancelScope(shield=True):
-                    await self._speaking.acquire()
-            if waiting.cancelled_caught:
-                raise Lost(f"the peer granted no window for {STALL_S_MAX:g} s")
+            buffers = [each for frame in frames for each in self._encoded(frame)]
+            if self._up is not None:
+                await self._up.take(sum(len(each) for each in buffers))
+            with trio.move_on_after(self.stall_s):
+                await self.stream.send(*buffers)
+                return
+            raise Lost(f"the peer took nothing for {self.stall_s:g} s")
+
+    def _encoded(self, frame: Frame) -> tuple[Buffer, ...]:
+        buffers = self._channel.send(frame)
+        match frame:
+            case TensorStart(_, _, header):
+                self._in_tensor_bytes = header.size_bytes
+            case TensorData(data):
+                self._in_tensor_bytes -= len(data)
+            case CancelFrame():
+                self._in_tensor_bytes = 0
+            case End():
+                self._said_end = True
+        return buffers
+
+    async def _finish_when_said(self) -> None:
+        """Finish the stream below as soon as both sides have said all: no window is due now."""
+        if self._said_end and self._heard_end and not self._answers:
+            async with self._writing:
+                with suppress(TransportError):  # whoever has said all may go first
+                    await self.stream.finish()
+
+    async def _wait_for_window(self, size_bytes: int) -> None:
+        with trio.move_on_after(self.stall_s):
+            while self._channel.send_room < size_bytes:
+                if self._error is not None:
+                    raise self._error
+                if self._end is not None:
+                    raise Lost("the peer has ended the stream and takes no more data")
+                await self._changed.wait()
+            return
+        raise Lost(f"the peer granted no window for {self.stall_s:g} s")
 
     def _answer(self, frame: Frame) -> None:
         self._answers.append(frame)
         self._asked.set()
 
-    def _fail(self, error: Exception) -> None:
+    async def _fail(self, error: Exception) -> None:
         if self._error is None:
             self._error = error
         self._tell()
+        await self.stream.reset()
 
     def _tell(self) -> None:
         changed, self._changed = self._changed, trio.Event()
         changed.set()
 
-    async def _change(self) -> None:
-        await self._changed.wait()
-
 
 @asynccontextmanager
-async def framed(stream: Stream) -> AsyncIterator[Framed]:
-    """Speak in frames on a stream inside the block; when it fails the stream is reset."""
+async def running(wire: Framed) -> AsyncIterator[Framed]:
+    """Run a stream of frames inside the block; when the block fails the stream is reset."""
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
-        wire = Framed(stream)
         nursery.start_soon(wire.run)
         try:
             yield wire
+            await wire.settle(nursery)
+        except Exception as error:  # noqa: BLE001 - raised again below, outside of the nursery's group
+            failed = error
+            await wire.stream.reset()
         except BaseException:
-            await stream.reset()
+            await wire.stream.reset()
             raise
         finally:
             nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
-def _weight(frame: Frame) -> int:
-    """Tell how much of the queue a frame takes."""
-    match frame:
-        case StatementFrame(wire):
-            return _FRAME_BYTES + len(wire)
-        case DocumentFrame(body):
-            return _FRAME_BYTES + len(body)
-    return _FRAME_BYTES
+def framed(stream: Stream) -> AbstractAsyncContextManager[Framed]:
+    """Speak in frames on a stream inside the block; when the block fails the stream is reset."""
+    return running(Framed(stream))
+
+
+def _frames_of(item: int, port: int, tensor: Tensor) -> Iterator[Frame]:
+    yield TensorStart(item, port, tensor.header)
+    data = flat(tensor.data)
+    for at in range(0, len(data), TENSOR_DATA_BYTES_MAX):
+        yield TensorData(data[at : at + TENSOR_DATA_BYTES_MAX])

@@ -38,6 +38,11 @@ _SETTINGS = (
     "PRAGMA temp_store = MEMORY",
 )
 
+# What begins and ends transactions, or changes the connection for all: no caller says these.
+_OURS = frozenset(
+    ("BEGIN", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE", "PRAGMA", "ATTACH", "DETACH")
+)
+
 # Only somebody else's program can hold the file: the node's own two connections never wait long.
 _WRITER_WAITS_S = 5.0
 _READER_WAITS_S = 0.2
@@ -137,6 +142,8 @@ class Connection:
         self._do("SAVEPOINT one")
         try:
             for sql, parameters in write.statements:
+                if sql.split(None, 1)[0].upper() in _OURS:
+                    raise sqlite3.ProgrammingError(f"{sql!r} is not for a write")
                 self._do(sql, parameters)
         except (sqlite3.Error, sqlite3.Warning, OverflowError, UnicodeEncodeError) as error:
             trouble = trouble_of(error, self.path)

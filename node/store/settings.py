@@ -25,8 +25,8 @@ PORT = Setting("port", int)
 #: Until when (wall time) the owner has paused the work.
 PAUSED_UNTIL_S = Setting("paused_until_s", float)
 
-#: The network that this node is in.
-ACTIVE_NETWORK = Setting("network", str)
+#: What is left of the quotas of the day, as JSON.
+QUOTAS = Setting("quotas", str)
 
 #: The highest wall time that was ever seen: a clock that goes behind it was set back.
 WALL_S = Setting("wall_s", float)

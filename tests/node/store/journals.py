@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
+from weakref import finalize
 
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ class Plain:
     def __init__(self) -> None:
         self.connection = Connection(Path("net.db"), name=":memory:")
         self.connection.prepare(NETWORK)
+        finalize(self, self.connection.close)
 
     async def write(self, statements: Iterable[Statement]) -> None:
         self.put(statements)

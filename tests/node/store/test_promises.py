@@ -16,7 +16,10 @@ from node.store.store import Cell, Database
 from node.store.trouble import trouble_of
 from simulations.store import SimulatedStore
 from tests.node.store.folders import paths_below
+from tests.node.store.opening_promises import OPENING_PROMISES
 from tests.node.store.store_promises import PROMISES, Promise, Scene
+
+ALL = (*PROMISES, *OPENING_PROMISES)
 
 
 def of_files(folder: Path) -> Scene:
@@ -43,7 +46,7 @@ def simulated(folder: Path) -> Scene:
 
 
 @pytest.mark.parametrize("make", [of_files, simulated])
-@pytest.mark.parametrize("promise", PROMISES, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("promise", ALL, ids=lambda each: each.__name__)
 async def test_a_store_keeps_its_promises(
     make: Callable[[Path], Scene], promise: Promise, tmp_path: Path
 ) -> None:
@@ -141,6 +144,6 @@ async def test_a_store_that_breaks_a_promise_is_noticed(
 ) -> None:
     """A promise that no store can break would hold a simulated one to nothing."""
     monkeypatch.setattr(f"simulations.store.{name}", broken)
-    (check,) = [each for each in PROMISES if each.__name__ == promise]
+    (check,) = [each for each in ALL if each.__name__ == promise]
     with pytest.raises((AssertionError, ValueError, BaseExceptionGroup, pytest.fail.Exception)):
         await check(simulated(tmp_path))

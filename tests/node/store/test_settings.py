@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import ConfigError
-from node.store.settings import ACTIVE_NETWORK, PAUSED_UNTIL_S, PORT, WALL_S, get, put
+from node.store.settings import PAUSED_UNTIL_S, PORT, QUOTAS, WALL_S, get, put
 from node.store.tables import NODE
 from simulations.store import SimulatedStore
 
@@ -19,13 +19,13 @@ async def test_what_is_remembered_comes_back_with_its_type() -> None:
                 *put(PORT, 4001),
                 *put(PAUSED_UNTIL_S, 1_800_000_000.125),
                 *put(WALL_S, 1e-3),
-                *put(ACTIVE_NETWORK, "été's; DROP"),
+                *put(QUOTAS, "été's; DROP"),
             ]
         )
         assert get(database, PORT) == 4001
         assert get(database, PAUSED_UNTIL_S) == 1_800_000_000.125
         assert get(database, WALL_S) == 1e-3
-        assert get(database, ACTIVE_NETWORK) == "été's; DROP"
+        assert get(database, QUOTAS) == "été's; DROP"
 
 
 async def test_the_last_value_counts_and_none_forgets() -> None:

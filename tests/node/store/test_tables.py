@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The tables: strict, indexed for what is asked of them, and never changed once released."""
 
+from collections.abc import Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,15 +17,16 @@ from node.store.tables import NETWORK, NODE
 RELEASED: dict[str, list[str]] = {"node": [], "network": []}
 
 
-def made(migrations: tuple[str, ...]) -> Connection:
-    connection = Connection(Path("one.db"), name=":memory:")
-    connection.prepare(migrations)
-    return connection
+def rows(migrations: tuple[str, ...], sql: str, parameters: Sequence[Cell] = ()) -> list[Any]:
+    """Ask a new database."""
+    with closing(Connection(Path("one.db"), name=":memory:")) as connection:
+        connection.prepare(migrations)
+        return connection.rows(sql, parameters)
 
 
 @pytest.mark.parametrize("migrations", [NODE, NETWORK])
 def test_all_tables_are_strict(migrations: tuple[str, ...]) -> None:
-    tables = made(migrations).rows("PRAGMA table_list")
+    tables = rows(migrations, "PRAGMA table_list")
     ours = {row[1]: row[5] for row in tables if not str(row[1]).startswith("sqlite_")}
     assert ours
     assert set(ours.values()) == {1}
@@ -45,9 +49,7 @@ def test_all_tables_are_strict(migrations: tuple[str, ...]) -> None:
 def test_a_question_to_a_table_that_grows_uses_an_index(sql: str, index: str) -> None:
     count = sql.count("?")
     parameters: list[Cell] = [1] * count
-    plan = " ".join(
-        str(row[3]) for row in made(NETWORK).rows(f"EXPLAIN QUERY PLAN {sql}", parameters)
-    )
+    plan = " ".join(str(row[3]) for row in rows(NETWORK, f"EXPLAIN QUERY PLAN {sql}", parameters))
     assert index in plan
     assert "TEMP B-TREE" not in plan
 

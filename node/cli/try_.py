@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""`commons try`: one order to one worker, by hand. The node places it; this shows how it goes."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from node.cli.arguments import Commands
+from node.cli.output import OUTPUT_VERSION, print_table, show_progress
+from node.cli.peers import PEER_HELP, peer_of
+from node.cli.spoken import counted, cu, lasting
+from node.exits import ExitCode
+
+
+def register(commands: Commands) -> None:
+    """Describe `commons try`."""
+    tried = commands.add(
+        "try",
+        run,
+        summary="let another node run a model once, and pay for it",
+        about="Let another node run a model once on inputs that are made up, check what comes "
+        "back, and pay for it: who did what, at what price, in what time. Ctrl-C takes the order "
+        "back. With --json each line is a document.",
+    )
+    tried.add_argument("peer", metavar="PEER", help=PEER_HELP)
+    tried.add_argument("model", metavar="MODEL.onnx", type=Path, help="an ONNX file")
+    tried.add_argument("--items", type=int, default=1, metavar="N", help="how many inputs")
+    tried.add_argument(
+        "--set-size",
+        dest="sizes",
+        action="append",
+        default=[],
+        metavar="NAME=SIZE",
+        type=_size,
+        help="how large a dimension without a fixed size is, as sequence=64; may be repeated",
+    )
+
+
+def run(parsed: argparse.Namespace) -> ExitCode:
+    """Ask for it, show its steps, and print what came of it."""
+    from node.cli.control import ENDED, lines
+    from node.cli.failures import Failed
+
+    body = {
+        "peer": peer_of(parsed.peer),
+        "model": str(parsed.model.absolute()),
+        "items": parsed.items,
+        "sizes": dict(parsed.sizes),
+    }
+    with lines("POST", "try", body) as told:
+        for each in told:
+            if parsed.json:
+                print(json.dumps({"v": OUTPUT_VERSION, **each}), flush=True)
+            elif "progress" in each:
+                show_progress(step(each["progress"]))
+            if "tried" in each:
+                if not parsed.json:
+                    print_table(("what", "it was"), rows(each["tried"], parsed.model.name))
+                return ExitCode.OK
+    raise Failed(ExitCode.FAILED, ENDED)
+
+
+def step(progress: dict[str, Any]) -> str:
+    """Say one step."""
+    of = f" ({progress['done']:,} of {progress['of']:,})" if progress["of"] else ""
+    return f"{progress['sentence']}{of}"
+
+
+def rows(tried: dict[str, Any], model: str) -> list[tuple[str, str]]:
+    """Say what came of it, one thing in a line."""
+    outputs = [
+        f"{each['name']} {each['type']}{each['shape']}, {each['bytes']:,} bytes"
+        for each in tried["outputs"]
+    ]
+    balance = tried["balance_cu"]
+    owes = "it owes this node" if balance > 0 else "this node owes it"
+    books = "both have it in their books" if tried["acked"] else "the worker has not said so yet"
+    return [
+        ("worker", tried["worker"]),
+        ("model", f"{model}, {tried['model']}"),
+        ("items", f"{tried['items']:,}"),
+        ("price", cu(tried["price_cu"])),
+        (
+            "time",
+            f"{lasting(tried['total_s'])}, of which it computed {lasting(tried['computed_s'])}",
+        ),
+        ("result", f"{counted(len(outputs), 'output')}: {'; '.join(outputs)}"),
+        ("digest", tried["digest"]),
+        ("paid", f"{cu(tried['paid_cu'])}; {books}"),
+        ("balance", f"{owes} {cu(abs(balance))}" if balance else "even"),
+    ]
+
+
+def _size(text: str) -> tuple[str, int]:
+    name, equals, size = text.partition("=")
+    if equals and name and size.isascii() and size.isdecimal() and 0 < int(size[:10]) < 1 << 31:
+        return name, int(size)
+    raise argparse.ArgumentTypeError(f"`{text}` is no NAME=SIZE, such as sequence=64")

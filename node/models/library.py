@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""The models at hand: those that this node can run, and who may have their blobs.
+
+A model is at hand when its manifest and all its blobs are here, its graph was inspected (or is
+our own), and there is a folder from which a runner can load it. How blobs get here is in
+`fetch`, how they leave in `serve`.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+from node.clock import Clock
+from node.executor.aside import aside
+from node.executor.executor import Model
+from node.models.folder import make_folder, remove_folder
+from node.models.incoming import incoming, remove_unfinished
+from node.models.intake import inspect
+from node.store.blobs import Blobs
+from node.store.store import Database
+from protocol.canon import decode
+from protocol.errors import CommonsError, Refused
+from protocol.interface import Dims, Interface
+from protocol.limits import TENSORS_MAX
+from protocol.model import Manifest, model_digest
+from protocol.price import PriceFacts, price_v1
+from protocol.reasons import Reason
+
+#: Models that were found wanting are remembered: nobody can have them fetched over and over.
+REFUSED_MAX = 1024
+
+#: Peers that were given orders for models of ours; the oldest are forgotten first.
+LENT_MAX = 4096
+
+# A runner takes so much by itself when its model is small.
+_SMALL_BYTES = 256 << 20
+_WORK_BYTES = 512 << 20
+
+_COLUMNS = (
+    "digest, manifest, name, origin, served, bytes, comparator, tolerance, batchable,"
+    " added_s, used_s"
+)
+
+
+Look = Callable[[Manifest, Path], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class AtHand:
+    """A model that can be run here."""
+
+    digest: bytes
+    manifest: Manifest
+    interface: Interface
+    facts: PriceFacts
+    folder: Path
+    batchable: bool = False
+
+    def price(self, shape: tuple[Dims, ...]) -> int:
+        """Price an item of this shape; RemoteProtocolError when no item can have it."""
+        values = self.interface.bind(shape)
+        return price_v1(self.facts, values, self.interface.io_bytes(values))
+
+    @property
+    def weights_bytes(self) -> int:
+        """The size of all its tensors."""
+        return sum(each.size_bytes for each in self.manifest.tensors)
+
+    def model(self) -> Model:
+        """Give what an executor loads."""
+        large = self.weights_bytes > _SMALL_BYTES
+        memory_bytes = 2 * self.weights_bytes + _WORK_BYTES if large else 0
+        return Model(
+            self.digest,
+            self.folder,
+            self.interface,
+            memory_bytes=memory_bytes,
+            batchable=self.batchable,
+        )
+
+
+class Library:
+    """The models of this machine, whichever network they came from."""
+
+    def __init__(
+        self,
+        database: Database,
+        blobs: Path,
+        folders: Path,
+        clock: Clock,
+        look: Look = inspect,
+    ) -> None:
+        """`folders` is where runners load from; best on the disk of `blobs`, for hard links.
+
+        `look` holds the manifest of a stranger against its graph.
+        """
+        self._look = look
+        self.blobs_folder = blobs
+        self.blobs = Blobs(blobs)
+        self._database = database
+        self._folders = folders
+        self._clock = clock
+        self._at_hand: dict[bytes, AtHand] = {}
+        self._served: set[bytes] = set()
+        self._refused: dict[bytes, Refused] = {}
+        self._lent: dict[tuple[bytes, bytes], None] = {}
+
+    async def open(self) -> list[str]:
+        """Read what is here; give the names of models that have lost blobs, and are gone."""
+        await aside(partial(self.blobs_folder.mkdir, parents=True, exist_ok=True))
+        await aside(partial(self._folders.mkdir, parents=True, exist_ok=True))
+        for folder in (self.blobs_folder, self._folders):
+            await aside(partial(remove_unfinished, folder))
+        gone = []
+        for digest, body, served, batchable in self._rows():
+            manifest = decode(body, Manifest)
+            try:
+                await self._shelve(digest, manifest, batchable=batchable)
+            except Refused:
+                gone.append(manifest.name)
+                await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
+            else:
+                if served:
+                    self._served.add(digest)
+        return gone
+
+    def __iter__(self) -> Iterator[AtHand]:
+        """Give all of them."""
+        return iter(tuple(self._at_hand.values()))
+
+    @property
+    def served(self) -> tuple[bytes, ...]:
+        """Give the models that anybody may have and have run here: they may be told to the mesh."""
+        return tuple(digest for digest in self._at_hand if digest in self._served)
+
+    def find(self, digest: bytes) -> AtHand | None:
+        """Give a model, if it is at hand. Refused: it was looked at, and will not be run here."""
+        if refusal := self._refused.get(digest):
+            raise Refused(refusal.reason, refusal.detail)
+        return self._at_hand.get(digest)
+
+    async def add(
+        self,
+        body: bytes,
+        *,
+        origin: str,
+        ours: bool = False,
+        served: bool = False,
+        batchable: bool = False,
+    ) -> AtHand:
+        """Put a model whose blobs are here onto the shelf; `body` is its manifest.
+
+        One that is not `ours` is inspected first. Refused says what is against it.
+        """
+        digest = model_digest(body)
+        manifest = decode(body, Manifest)
+        if not ours:
+            try:
+                await self._look(manifest, self.blobs.path(manifest.graph))
+            except Refused as refusal:
+                # What the inspector could not look at for lack of room may be seen another time.
+                if refusal.reason is not Reason.BUSY:
+                    self.refuse(digest, refusal)
+                raise
+        await self._keep_manifest(body)
+        shelved = await self._shelve(digest, manifest, batchable=batchable)
+        now_s = self._clock.now().wall_s
+        size_bytes = manifest.graph_bytes + shelved.weights_bytes
+        marks = ", ".join("?" * 11)
+        insert = f"INSERT OR REPLACE INTO models ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - columns of ours
+        cells = (
+            *(digest, body, manifest.name, origin, int(served), size_bytes),
+            *(manifest.comparator, manifest.tolerance, int(batchable), now_s, now_s),
+        )
+        await self._database.write([(insert, cells)])
+        if served:
+            self._served.add(digest)
+        return shelved
+
+    def refuse(self, digest: bytes, refusal: Refused) -> None:
+        """Remember that a model is not run here, until this node is started again."""
+        while len(self._refused) >= REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
+        self._refused[digest] = refusal
+
+    async def remove(self, digest: bytes) -> None:
+        """Let go of a model; its blobs stay until somebody needs their room."""
+        shelved = self._at_hand.pop(digest, None)
+        self._served.discard(digest)
+        await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
+        if shelved:
+            await aside(partial(remove_folder, shelved.folder))
+
+    # --- who may have its blobs -----------------------------------------------------------------
+
+    def lend(self, digest: bytes, peer: bytes) -> None:
+        """Let a peer have the blobs of a model: it is given an order for it."""
+        self._lent.pop((peer, digest), None)
+        while len(self._lent) >= LENT_MAX:
+            del self._lent[next(iter(self._lent))]
+        self._lent[peer, digest] = None
+
+    def size_for(self, blob: bytes, peer: bytes) -> int | None:
+        """Give the size of a blob that this peer may have, None when it may not have it.
+
+        A blob that is not here and one that is not for this peer are the same to it.
+        """
+        for digest, model in self._at_hand.items():
+            if digest not in self._served and (peer, digest) not in self._lent:
+                continue
+            if blob == digest:
+                return self.blobs.size_bytes(blob)
+            manifest = model.manifest
+            if blob == manifest.graph:
+                return manifest.graph_bytes
+            for tensor in manifest.tensors:
+                if tensor.blob == blob:
+                    return tensor.size_bytes
+            for file in manifest.files:
+                if file.blob == blob:
+                    return file.size_bytes
+        return None
+
+    # --- shelving -------------------------------------------------------------------------------
+
+    async def _shelve(self, digest: bytes, manifest: Manifest, *, batchable: bool) -> AtHand:
+        if not manifest.graph or len(manifest.tensors) > TENSORS_MAX:
+            raise Refused(Reason.MODEL_REFUSED, "an adapter is no model that runs by itself")
+        folder = await aside(partial(make_folder, manifest, self.blobs_folder, self._folders))
+        try:
+            interface, facts = manifest.interfaces()[0], manifest.price_facts()[0]
+        except (CommonsError, ValueError) as error:
+            raise Refused(Reason.MODEL_REFUSED, str(error)) from error
+        shelved = AtHand(digest, manifest, interface, facts, folder, batchable)
+        self._at_hand[digest] = shelved
+        return shelved
+
+    async def _keep_manifest(self, body: bytes) -> None:
+        """A manifest is a blob like others, so that it can be asked for like others."""
+
+        def keep() -> None:
+            with incoming(self.blobs_folder) as coming:
+                blob = coming.begin()
+                blob.write(body)
+                coming.add(blob)
+                coming.keep()
+
+        assert sha256(body).digest() == model_digest(body)
+        await aside(keep)
+
+    def _rows(self) -> list[tuple[bytes, bytes, bool, bool]]:
+        rows = self._database.read("SELECT digest, manifest, served, batchable FROM models")
+        return [
+            (cast("bytes", digest), cast("bytes", body), bool(served), bool(batchable))
+            for digest, body, served, batchable in rows
+        ]

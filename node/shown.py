@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Writes what a node knows as the documents that its owner is shown. It asks and decides nothing."""
+
+import trio
+
+from node.api.documents import (
+    AdvertInfo,
+    BanInfo,
+    CreditInfo,
+    NetworkInfo,
+    PeerInfo,
+    PeersCount,
+    WorkDone,
+)
+from node.membership import Membership
+from node.mesh.behaviour import Ban
+from node.mesh.peer import Peer
+from node.networks import Network
+from protocol.advert import Advert
+from protocol.keys import peer_id
+from protocol.order import Role, State
+
+_RUNNING = (State.PLACED, State.ACCEPTED, State.WORKING, State.PAUSED)
+_DONE = (State.DELIVERED, State.SETTLED)
+
+
+def network_info(network: Network, active: bytes) -> NetworkInfo:
+    """Show a network."""
+    return NetworkInfo(
+        id=network.id.hex(),
+        name=network.name,
+        private=network.is_private,
+        active=network.id == active,
+        secret_versions=tuple(sorted(network.secrets)),
+    )
+
+
+def peers_count(member: Membership | None) -> PeersCount:
+    """Count the others."""
+    if member is None:
+        return PeersCount(0, 0, 0)
+    peers = member.mesh.peers.values()
+    members = sum(each.member for each in peers)
+    return PeersCount(len(peers), members, len(member.viewing.adverts()))
+
+
+def peer_info(peer: Peer, member: Membership) -> PeerInfo:
+    """Show a connected node."""
+    return PeerInfo(
+        peer=peer_id(peer.key),
+        name="",
+        direction="in" if peer.inbound else "out",
+        address=peer.address,
+        rtt_s=peer.rtt_s,
+        connected_s=round(trio.current_time() - peer.since_s, 1),
+        member=peer.member,
+        score=round(member.mesh.behaviour.score(peer.key), 2),
+    )
+
+
+def advert_info(advert: Advert, member: Membership, now_s: float) -> AdvertInfo:
+    """Show what a node says of itself."""
+    peer = member.mesh.peers.get(advert.node)
+    return AdvertInfo(
+        peer=peer_id(advert.node),
+        addresses=advert.addresses,
+        cores=advert.cores,
+        memory_mib=advert.memory_mib,
+        disk_mib=advert.disk_mib,
+        accelerator=advert.accelerator,
+        fp32_mflops=advert.fp32_mflops,
+        memory_mbps=advert.memory_mbps,
+        models=len(advert.models),
+        age_s=round(max(0.0, now_s - advert.issued_at_s), 1),
+        connected=peer is not None,
+        rtt_s=peer.rtt_s if peer else None,
+    )
+
+
+def ban_info(key: bytes, ban: Ban, now_s: float) -> BanInfo:
+    """Show a ban."""
+    return BanInfo(peer_id(key), ban.reason, ban.detail, round(max(0.0, ban.until_s - now_s), 1))
+
+
+def work_done(member: Membership | None) -> WorkDone:
+    """Show what was done for others since the node was started."""
+    if member is None:
+        return WorkDone(0, 0, 0, 0, 0)
+    counts = member.orders.counts(Role.WORKER, member.began_s)
+    running = sum(counts.get(each, 0) for each in _RUNNING)
+    done = sum(counts.get(each, 0) for each in _DONE)
+    refused = counts.get(State.REFUSED, 0)
+    failed = sum(counts.values()) - running - done - refused
+    return WorkDone(running, done, failed, refused, member.earned_cu - member.earned_before_cu)
+
+
+def credit_info(member: Membership | None) -> CreditInfo:
+    """Show the books of the network."""
+    if member is None:
+        return CreditInfo(0, 0, 0, 0, 0)
+    accounts = member.accounts.books.accounts.values()
+    earned = sum(each.held_total for each in accounts)
+    spent = sum(each.signed_total for each in accounts)
+    bucket = member.accounts.books.bucket
+    return CreditInfo(
+        earned_cu=earned,
+        spent_cu=spent,
+        balance_cu=earned - spent,
+        lent_cu=sum(each.lent for each in accounts),
+        budget_cu=bucket.rules.size_cu,
+    )

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""What orders take and give, as files: outputs are durable before anybody pays for them.
+
+A file has its name when it is whole; after a power cut it is there, or it is not.
+"""
+
+import os
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from struct import pack, unpack_from
+
+from node.executor.aside import aside
+from node.executor.executor import Item
+from node.models.incoming import full_disk_explained
+from protocol.errors import CommonsError
+from protocol.tensors import Tensor, encode_header, parse_header
+
+INPUTS, OUTPUTS = "inputs", "outputs"
+
+# Of a file that is being written; what a killed process leaves is removed at the next start.
+_UNFINISHED = ".unfinished"
+
+
+class Results:
+    """A folder of inputs and outputs, by order."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the folder, and remove what a killed process has left in it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        for left in folder.glob(f"*{_UNFINISHED}"):
+            left.unlink(missing_ok=True)
+
+    async def keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> None:
+        """Write items down; they are durable. OSError says what is wrong with the disk."""
+        await aside(partial(self._keep, order, what, items, secret))
+
+    async def read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:
+        """Give what was kept, and the secret of the order; None when it is not there."""
+        return await aside(partial(self._read, order, what))
+
+    async def drop(self, orders: Sequence[bytes]) -> None:
+        """Forget all of some orders."""
+        await aside(partial(self._drop, orders))
+
+    def _path(self, order: bytes, what: str) -> Path:
+        return self._folder / f"{order.hex()}.{what}"
+
+    def _keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> None:
+        path = self._path(order, what)
+        unfinished = path.with_suffix(f".{what}{_UNFINISHED}")
+        with full_disk_explained(self._folder):
+            try:
+                with unfinished.open("wb") as file:
+                    file.write(pack("<32sI", secret, len(items)))
+                    for item in items:
+                        file.write(pack("<H", len(item)))
+                        for tensor in item:
+                            file.write(encode_header(tensor.header))
+                            file.write(tensor.data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                unfinished.replace(path)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
+            folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:
+        try:
+            view = memoryview(self._path(order, what).read_bytes())
+        except FileNotFoundError:
+            return None
+        try:
+            return _parsed(view)
+        except (CommonsError, ValueError, IndexError, OverflowError):
+            return None  # a disk that lost part of it: as good as not there
+
+    def _drop(self, orders: Sequence[bytes]) -> None:
+        for order in orders:
+            for what in (INPUTS, OUTPUTS):
+                self._path(order, what).unlink(missing_ok=True)
+
+
+def _parsed(view: memoryview) -> tuple[bytes, list[Item]]:
+    secret, count = unpack_from("<32sI", view)
+    at = 36
+    items: list[Item] = []
+    for _ in range(count):
+        (tensors,) = unpack_from("<H", view, at)
+        at += 2
+        item = []
+        for _ in range(tensors):
+            size = 10 + 8 * view[at + 1]
+            header = parse_header(view[at : at + size])
+            at += size
+            data = view[at : at + header.size_bytes]
+            if len(data) != header.size_bytes:
+                raise ValueError("the file ends within a tensor")
+            item.append(Tensor(header.element, header.dims, data))
+            at += header.size_bytes
+        items.append(tuple(item))
+    return secret, items

@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: MIT
+"""What becomes of the orders that this node has taken on. What is said on streams is in `worker`.
+
+An order is computed by a task of its own, which outlives the stream that brought it; outputs
+and result are written down. Every way out of an order is here, and each leaves books, row and
+state of the order agreeing.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import trio
+
+from node.clock import Clock
+from node.executor.executor import Executor, Item
+from node.store.store import Statement
+from node.work.accounts import Accounts
+from node.work.admission import Admission, Admitted
+from node.work.beside import beside
+from node.work.computing import compute
+from node.work.orders import Orders
+from node.work.results import OUTPUTS, Results
+from node.work.tensors import root_of
+from node.work.wires import Post
+from protocol.errors import CommonsError, Refused
+from protocol.merkle import OUTPUT
+from protocol.order import OrderLife, Role, State, Step
+from protocol.reasons import Reason
+from protocol.sealed import Sealed
+from protocol.statements import Result
+
+#: What a result says it was computed with; no rule depends on it yet.
+ENVIRONMENT = "onnxruntime cpu"
+
+#: No single order computes longer, whatever its time to live: what takes longer is many orders.
+COMPUTE_S_MAX = 3600.0
+
+
+@dataclass(eq=False)
+class Taken:
+    """An order that is being worked on. `done` is set when there is a result, or never will be."""
+
+    admitted: Admitted
+    life: OrderLife = field(default_factory=lambda: OrderLife(Role.WORKER))
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    done: trio.Event = field(default_factory=trio.Event)
+    has_inputs: bool = False
+    computed: int = 0
+    outputs: list[Item] = field(default_factory=list)
+    result: Sealed[Result] | None = None
+    error: CommonsError | None = None
+
+    @property
+    def id(self) -> bytes:
+        """The order."""
+        return self.admitted.order.id
+
+    @property
+    def peer(self) -> bytes:
+        """Who wants it."""
+        return self.admitted.order.value.requester
+
+    def count(self) -> None:
+        """Note that one more item is computed."""
+        self.computed += 1
+
+
+class Working:
+    """The orders in work. Computes inside :meth:`open`."""
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        admission: Admission,
+        executor: Executor,
+        orders: Orders,
+        results: Results,
+        clock: Clock,
+        post: Post,
+    ) -> None:
+        """Work on nothing yet."""
+        self._accounts = accounts
+        self._admission = admission
+        self._executor = executor
+        self._orders = orders
+        self._results = results
+        self._clock = clock
+        self._post = post
+        self._nursery: trio.Nursery | None = None
+        self._taken: dict[bytes, Taken] = {}
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Compute inside the block; first, close what an earlier process has left open."""
+        self._close_what_was_left()
+        async with beside() as nursery:
+            self._nursery = nursery
+            try:
+                yield
+            finally:
+                self._nursery = None
+
+    def find(self, order: bytes) -> Taken | None:
+        """Give an order that is worked on now."""
+        return self._taken.get(order)
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._taken)
+
+    # --- the way through ------------------------------------------------------------------------
+
+    def take(self, admitted: Admitted) -> Taken:
+        """Take on an order; its accept may be sent."""
+        taken = Taken(admitted)
+        taken.life.did(Step.ACCEPT)
+        self._taken[taken.id] = taken
+        placed = self._orders.placed(Role.WORKER, admitted.order, taken.life.state)
+        accept = admitted.accept.wire
+        stands = self._orders.stands(taken.id, taken.life.state, accept=accept)
+        self._accounts.write([placed, stands])
+        return taken
+
+    def begin(self, taken: Taken) -> None:
+        """Note the first input; Refused when the order's time is over."""
+        if taken.life.state is State.ACCEPTED:
+            self._accounts.begin(taken.peer, taken.id)
+            taken.life.saw(Step.INPUTS)
+            self._accounts.write([self._stands(taken)])
+
+    def start(self, taken: Taken, secret: bytes, inputs: Sequence[Item]) -> None:
+        """Compute: all inputs are here, and they are those that were ordered."""
+        taken.has_inputs = True
+        assert self._nursery, "orders are worked on inside of open()"
+        self._nursery.start_soon(self._compute, taken, secret, inputs)
+
+    async def _compute(self, taken: Taken, secret: bytes, inputs: Sequence[Item]) -> None:
+        """Compute, write down, sign; the stream may be gone meanwhile."""
+        admitted = taken.admitted
+        time_s = min(admitted.order.value.ttl_s, COMPUTE_S_MAX)
+        try:
+            with taken.scope, trio.move_on_after(time_s) as timing:
+                model, group = admitted.model.model(), admitted.group
+                outputs = await compute(self._executor, model, group, inputs, taken.count)
+                root = await root_of(secret, OUTPUT, outputs)
+                await self._results.keep(taken.id, OUTPUTS, outputs, secret)
+                self._bill(taken, root)
+                taken.outputs = outputs
+            if timing.cancelled_caught:
+                taken.error = Refused(Reason.DEADLINE, "the order's time is over")
+        except CommonsError as error:
+            taken.error = error
+        except OSError as error:
+            taken.error = Refused(Reason.PAUSED, f"outputs cannot be kept: {error}")
+        finally:
+            if not taken.result:
+                self.give_up(taken, taken.error or Refused(Reason.HANDED_BACK))
+            taken.done.set()
+            self._forget(taken)
+
+    def _bill(self, taken: Taken, root: bytes) -> None:
+        value, accept = taken.admitted.order.value, taken.admitted.accept.value
+        result = Result(
+            self._accounts.me,
+            value.requester,
+            self._accounts.books.incarnation,
+            taken.id,
+            first=0,
+            through=value.items,
+            due=accept.price,
+            output_root=root,
+            environment=ENVIRONMENT,
+            last=1,
+            issued_at_s=int(self._clock.now().wall_s),
+        )
+        taken.result = self._accounts.bill(result)
+        taken.life.did(Step.LAST_RESULT)
+        self._accounts.write([self._stands(taken, result=taken.result.wire)])
+        self._post("order_delivered", peer=taken.peer.hex(), items=value.items, price=accept.price)
+
+    # --- the ways out ---------------------------------------------------------------------------
+
+    def give_up(self, taken: Taken, error: CommonsError) -> None:
+        """End an order from this side: nothing is due for it."""
+        self._accounts.end(taken.peer, taken.id, 0)
+        taken.error = taken.error or error
+        if taken.life.state in (State.ACCEPTED, State.WORKING):
+            taken.life.did(Step.CANCEL)
+            self._post("order_given_up", peer=taken.peer.hex(), error=str(error))
+            self._close(taken)
+        if not taken.has_inputs:
+            self._forget(taken)
+
+    def cancelled(self, taken: Taken) -> None:
+        """The requester wants it no more. What was begun stays its debt until it is refilled."""
+        begun = min(taken.computed + 1, taken.admitted.table.items) if taken.has_inputs else 0
+        self._accounts.end(taken.peer, taken.id, taken.admitted.table.due(begun))
+        taken.life.saw(Step.CANCEL)
+        taken.error = Refused(Reason.REQUESTER_CANCELLED)
+        taken.scope.cancel()
+        self._close(taken)
+        if not taken.has_inputs:
+            self._forget(taken)
+
+    def lost(self, taken: Taken) -> None:
+        """The stream is gone. What has all its inputs goes on; the rest will never come."""
+        if not taken.has_inputs:
+            self.give_up(taken, Refused(Reason.DEADLINE, "its inputs did not come"))
+
+    def disputed(self, peer: bytes, order: bytes, code: str) -> None:
+        """The requester says that a result is wrong. Its word changes no totals."""
+        row = self._orders.find(order, Role.WORKER)
+        if row and row.peer == peer and row.result:
+            error = Refused(Reason.RESULT_WRONG, f"the requester says {code}")
+            self._accounts.write([self._orders.stands(order, State.DISPUTED, error=error)])
+            self._post("order_disputed", peer=peer.hex(), reason=code)
+
+    def paid(self, peer: bytes, orders: Sequence[bytes]) -> None:
+        """A cheque names these; those of which nothing is open are over, and their outputs go."""
+        claims = self._accounts.books.account(peer).claims
+        over = [each for each in orders if each not in claims]
+        self._accounts.write([self._orders.stands(each, State.SETTLED) for each in over])
+        if self._nursery and over:
+            self._nursery.start_soon(self._results.drop, over)
+
+    async def hand_back(self, reason: Reason, grace_s: float) -> None:
+        """Let running work end for a while, then give the rest back.
+
+        Whoever calls has seen to it that nothing new is admitted.
+        """
+        with trio.move_on_after(grace_s):
+            for each in list(self._taken.values()):
+                await each.done.wait()
+        for each in list(self._taken.values()):
+            if not each.done.is_set():
+                each.error = Refused(reason, "the worker gave it back")
+                each.scope.cancel()
+
+    def _close_what_was_left(self) -> None:
+        """After a crash nobody computes what was accepted; what was billed is still owed."""
+        statements: list[Statement] = []
+        for row in self._orders.open_as(Role.WORKER):
+            if not row.result:
+                self._accounts.end(row.peer, row.id, 0)
+                error = Refused(Reason.HANDED_BACK, "this node was started anew")
+                statements.append(self._orders.stands(row.id, State.CANCELLED, error=error))
+            elif row.id not in self._accounts.books.account(row.peer).claims:
+                statements.append(self._orders.stands(row.id, State.SETTLED))
+        self._accounts.write(statements)
+
+    def _close(self, taken: Taken) -> None:
+        """Write down how an order ended; it is settled when nothing is due, by these books."""
+        is_open = taken.id in self._accounts.books.account(taken.peer).claims
+        if taken.life.state is State.OWING and not is_open:
+            taken.life.did(Step.CLOSE)
+        self._accounts.write([self._stands(taken)])
+
+    def _forget(self, taken: Taken) -> None:
+        if self._taken.pop(taken.id, None):
+            self._admission.leave(taken.admitted)
+
+    def _stands(self, taken: Taken, *, result: bytes | None = None) -> Statement:
+        state = taken.life.state
+        return self._orders.stands(taken.id, state, result=result, error=taken.error)

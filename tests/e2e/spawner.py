@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""A program that has imported what a node needs and forks nodes: twenty start as one does.
+
+It reads a JSON line for each node (environment, arguments, log) and answers with its pid. The
+child is a session of its own with its stdout in a pipe file, and runs `commons` from its
+first line on. When stdin ends, the spawner kills what it has forked and is gone.
+"""
+
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+
+
+def main() -> None:
+    """Fork for each line."""
+    import node.main  # noqa: F401 - so that the children have it
+    import node.real  # noqa: F401 - and what it needs: libp2p takes a second
+
+    gc.freeze()  # what is shared stays shared
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
+    forked: list[int] = []
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            _become(wanted["environ"], wanted["arguments"], wanted["out"], wanted["log"])
+        forked.append(pid)
+        sys.stdout.write(f"{pid}\n")
+        sys.stdout.flush()
+    for pid in forked:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _become(environ: Mapping[str, str], arguments: list[str], out: str, log: str) -> None:
+    from node.cli.main import main as commons
+
+    os.setsid()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.environ.clear()
+    os.environ.update(environ)
+    for target, path in ((1, out), (2, log)):
+        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(opened, target)
+        os.close(opened)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    code = 1
+    try:
+        code = commons(arguments)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

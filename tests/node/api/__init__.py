@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Tests of the control API: in the process, and over a real Unix socket."""

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""`commons try`: what is asked of the node, and what a person is told about his order."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.cli.main import main
+from node.exits import ExitCode
+from protocol.errors import Refused
+from protocol.reasons import Reason
+from tests.node.api.nodes import TRIED, WORKER, WORKER_KEY, FakeNode
+from tests.node.running_nodes import running
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
+    with running(FakeNode(), monkeypatch) as node:
+        yield node
+
+
+def test_the_order_is_asked_for_with_the_whole_path_of_the_model(
+    node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--items", "3", "--set-size", "rows=4", "--set-size", "a=b=7"]
+    with pytest.raises(SystemExit):
+        main(["try", WORKER, "m.onnx", *words])
+    assert main(["try", WORKER[8:16], "m.onnx", *words[:4]]) == ExitCode.OK
+    assert node.asked[-1] == ("try_model", WORKER_KEY, tmp_path / "m.onnx", 3, {"rows": 4})
+
+
+@pytest.mark.usefixtures("node")
+def test_who_did_what_at_what_price_in_what_time_is_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["try", WORKER, "m.onnx"]) == ExitCode.OK
+    printed = capsys.readouterr()
+    lines = dict(line.split(maxsplit=1) for line in printed.out.splitlines())
+    assert lines["worker"] == WORKER
+    assert lines["model"] == f"m.onnx, {TRIED.model}"
+    assert lines["price"] == "1,200 CU"
+    assert lines["time"] == "0.75 s, of which it computed 0.02 s"
+    assert lines["result"] == "1 output: y float[2, 32], 256 bytes"
+    assert lines["paid"] == "1,200 CU; both have it in their books"
+    assert lines["balance"] == "this node owes it 1,200 CU"
+    assert printed.err == ""  # nobody waits at a terminal
+
+
+@pytest.mark.parametrize(
+    ("balance", "acked", "words"),
+    [(5, True, "it owes this node 5 CU"), (0, False, "even")],
+)
+def test_the_balance_is_said_from_this_side(
+    balance: int,
+    acked: bool,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def tried(*_: object) -> object:
+        return replace(TRIED, balance_cu=balance, acked=acked)
+
+    with running(FakeNode(try_model=tried), monkeypatch):
+        assert main(["try", WORKER, "m.onnx"]) == ExitCode.OK
+    printed = capsys.readouterr().out
+    assert words in printed
+    assert ("has not said so yet" in printed) == (not acked)
+
+
+@pytest.mark.usefixtures("node")
+def test_as_json_each_step_is_a_line_and_the_result_the_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["try", WORKER, "m.onnx", "--json"]) == ExitCode.OK
+    documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [document["v"] for document in documents] == [1, 1, 1]
+    assert documents[0]["progress"]["step"] == "accepted"
+    assert documents[-1]["tried"]["digest"] == TRIED.digest
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Refused(Reason.CREDIT_LINE, "1,200 CU would be too much"), ExitCode.REFUSED),
+        (FileNotFoundError(2, "No such file or directory", "/m.onnx"), ExitCode.NOT_FOUND),
+        (ValueError("ours"), ExitCode.FAILED),
+    ],
+)
+def test_a_try_that_fails_has_its_exit_code_and_prints_no_result(
+    error: Exception,
+    code: ExitCode,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async def fail(*_: object) -> None:
+        raise error
+
+    with running(FakeNode(try_model=fail), monkeypatch):
+        assert main(["try", WORKER, "m.onnx"]) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("commons: ")
+
+
+def test_a_count_that_the_node_does_not_take_is_told(
+    node: FakeNode, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["try", WORKER, "m.onnx", "--items", "0"]) == ExitCode.FAILED
+    assert "It takes a whole number from 1 to 1000." in capsys.readouterr().err
+    assert node.asked == []
+
+
+@pytest.mark.parametrize("size", ["rows", "rows=", "=4", "rows=0", "rows=x", "rows=99999999999"])
+def test_a_size_that_is_none_is_a_usage_error(size: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["try", WORKER, "m.onnx", "--set-size", size])
+    assert ended.value.code == ExitCode.USAGE
