@@ -150,7 +150,7 @@ class Desk:
         """Invite to the active network."""
         member = self._joined()
         addresses = with_peer(member.addresses, self.ground.identity.me)
-        text = self._networks.invite(addresses, for_s)
+        text = self._networks.invite(addresses, for_s, member.discovery.references())
         network = network_info(member.network, member.network.id)
         expires_at_s = parse_invite(text, self.ground.world.clock.now().wall_s).expires_at_s
         return Invited(text, network, expires_at_s)

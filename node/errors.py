@@ -10,6 +10,13 @@ class ConfigError(Exception):
     """
 
 
+class TakenError(ConfigError):
+    """Another process of this user has what is wanted: a folder, a database, a socket.
+
+    `commons` ends with exit code 11.
+    """
+
+
 class NotFound(Exception):
     """What the owner named does not exist: a network, a peer, a ban.
 

@@ -23,6 +23,7 @@ from node.mesh.peer import Peer
 from node.mesh.viewing import Viewing
 from node.models.serve import BLOB, Serving
 from node.networks import Network
+from node.paths import make_private
 from node.ports import listening
 from node.store.tables import NETWORK
 from node.work.accounts import Accounts, budget_rules
@@ -202,6 +203,7 @@ def _description(
         addresses=addresses,
         reach=reach.of,
         models=ground.models_at_hand,
+        ttl_s=TTL_S,
     )
 
 
@@ -236,4 +238,5 @@ def _may_send(ground: Ground, size_bytes: int) -> tuple[Reason | None, str]:
 
 
 def _results_of(ground: Ground, network: Network) -> Path:
-    return ground.world.paths.state / "results" / network.id.hex()
+    """Name the folder of what was computed; it is nobody else's business what is in it."""
+    return make_private(ground.world.paths.state / "results" / network.id.hex())

@@ -7,6 +7,8 @@ knows what stands in it, and goes to the log with its traceback.
 
 from collections.abc import Iterator
 
+import trio
+
 from node.errors import ConfigError, NotFound
 from node.mesh.transport import TransportError
 from protocol.errors import Refused, RemoteProtocolError
@@ -74,6 +76,8 @@ def _answer(error: BaseException) -> Answer | None:
             return _of(502, error.reason, error.detail)
         case TransportError():
             return _of(502, Reason.UNREACHABLE, str(error))
+        case trio.TooSlowError():
+            return _of(504, Reason.DEADLINE, "a part of it took too long", "Try again.")
         case NotFound():
             return _of(404, Reason.NOT_FOUND, str(error))
         case ConfigError():

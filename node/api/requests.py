@@ -73,16 +73,14 @@ async def run_until_disconnect(request: Request, work: Work[Given]) -> Given:
 
 async def answer(request: Request, work: Work[Mapping[str, object]]) -> Response:
     """Answer with the one document that this work gives, in bounded time."""
-    try:
-        with trio.fail_after(WORK_S_MAX):
-            return document(await run_until_disconnect(request, work))
-    except trio.TooSlowError:
-        raise BadRequest(
-            Reason.DEADLINE,
-            f"it took more than {WORK_S_MAX:.0f} s and was stopped",
-            "Try again; `commons doctor` may know what is slow.",
-            status=504,
-        ) from None
+    with trio.move_on_after(WORK_S_MAX):
+        return document(await run_until_disconnect(request, work))
+    raise BadRequest(
+        Reason.DEADLINE,
+        f"it took more than {WORK_S_MAX:.0f} s and was stopped",
+        "Try again; `commons doctor` may know what is slow.",
+        status=504,
+    )
 
 
 def document(parts: Mapping[str, object], status: int = 200) -> Response:

@@ -60,6 +60,15 @@ def lines(
         yield _documents(response)
 
 
+@contextmanager
+def understood() -> Iterator[None]:
+    """Say it in a sentence when a field is missing: the node is of before an update."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise Failed(ExitCode.FAILED, STRANGE) from None
+
+
 def is_running() -> bool:
     """Whether a node serves this user's socket."""
     try:
@@ -156,7 +165,7 @@ def _connect(path: Path) -> "socket.socket":
     import socket
 
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    pass
+    connecting.settimeout(CONNECT_S)
     try:
         connecting.connect(str(path))
     except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError):

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from node.cli.output import complain
-from node.errors import ConfigError, NotFound
+from node.errors import ConfigError, NotFound, TakenError
 from node.exits import ExitCode
 from protocol.errors import CommonsError, Refused
 
@@ -52,7 +52,7 @@ def tell(error: BaseException) -> ExitCode | None:
         case ConfigError() as told:
             for line in str(told).splitlines():
                 complain(line)
-            return ExitCode.CONFIG
+            return ExitCode.TAKEN if isinstance(told, TakenError) else ExitCode.CONFIG
         case Failed() as told:
             for line in told.sentences:
                 complain(line)

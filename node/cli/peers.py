@@ -36,20 +36,25 @@ def register(commands: Commands) -> None:
 
 def run(parsed: argparse.Namespace) -> ExitCode:
     """Ask who is there, and print it."""
-    from node.cli.control import get
+    from node.cli.control import get, understood
 
     told = get("peers?all=1" if parsed.all else "peers")
     if parsed.json:
         print_json(told)
         return ExitCode.OK
+    with understood():
+        _print(told, parsed.all)
+    return ExitCode.OK
+
+
+def _print(told: dict[str, Any], everybody: bool) -> None:
     if told["peers"]:
         columns = ("peer", "name", "way", "address", "RTT", "since", "member", "score")
         print_table(columns, [_row(each) for each in told["peers"]])
     else:
         print("Nobody is connected. `commons doctor` says what may be in the way.")
-    if parsed.all:
+    if everybody:
         _print_all(told)
-    return ExitCode.OK
 
 
 def run_ban(parsed: argparse.Namespace) -> ExitCode:

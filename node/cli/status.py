@@ -23,23 +23,25 @@ def register(commands: Commands) -> None:
 
 def run(parsed: argparse.Namespace) -> ExitCode:
     """Ask, and print."""
-    from node.cli.control import get
+    from node.cli.control import get, understood
 
     told = get("status")
     if parsed.json:
         print_json(told)
         return ExitCode.OK
-    print(sentence(told["standing"]))
+    with understood():
+        first, table, notes = sentence(told["standing"]), rows(told), told["notes"]
+    print(first)
     print()
-    print_table(("what", "now"), rows(told))
-    for note in told["notes"]:
+    print_table(("what", "now"), table)
+    for note in notes:
         print(f"\n{note}")
     return ExitCode.OK
 
 
 def sentence(standing: dict[str, Any]) -> str:
     """Say whether it works; with its reason, and when it goes on by itself."""
-    said = f"{standing['sentence']}"
+    said = str(standing["sentence"])
     if standing["resumes_in_s"] is not None:
         said += f" It goes on in {lasting(standing['resumes_in_s'])}."
     return said

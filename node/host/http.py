@@ -27,7 +27,7 @@ from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState
 
-from node.errors import ConfigError
+from node.errors import ConfigError, TakenError
 from node.host.host import App
 from node.log import Log
 from node.paths import make_private, usable_socket
@@ -229,8 +229,8 @@ def _clear(path: Path) -> None:
     raise _another(path)
 
 
-def _another(path: Path) -> ConfigError:
-    return ConfigError(
+def _another(path: Path) -> TakenError:
+    return TakenError(
         f"another node is running here: it serves {path}. `commons status` shows it; to run a "
         f"second one, give it a folder of its own with COMMONS_HOME."
     )

@@ -46,8 +46,8 @@ class Idle:
         self._counts = counts
         read = self._terminals()
         if read is not None and (self._used_s is None or read > self._used_s):
-            # a wall clock that was set back leaves terminals that are read in the future
-            self._used_s = min(read, wall_s)
+            self._used_s = read
+        # a terminal that was read in the future (a wall clock was set back) was read just now
         return None if self._used_s is None else max(wall_s - self._used_s, 0.0)
 
     def _terminals(self) -> float | None:

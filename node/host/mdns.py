@@ -179,6 +179,7 @@ def announcement(network: bytes, me: bytes, addresses: Sequence[str]) -> Service
     return ServiceInfo(
         KIND,
         f"{me.hex()[:32]}.{KIND}",
+        server=f"{me.hex()[:32]}.local.",  # an update must name it, as the first word did
         port=int(parts[0][3]) if parts and parts[0] else 0,
         parsed_addresses=sorted({each[2] for each in parts if each}),
         properties=texts,

@@ -128,11 +128,13 @@ class Defence:
         same = sum(1 for each in self._open if each.peer == peer)
         if same >= CONNECTIONS_PER_KEY_MAX:
             return False
+        if peer in self.trusted:
+            return True  # the owner has listed few of them
         if self._is_full(place, is_range) and not self._make_room(place):
             return False
         inbound = sum(1 for each in self._open if each.inbound)
         is_full = len(self._open) >= self._most or inbound >= self._most_inbound
-        return not is_full or peer in self.trusted or self._make_room(None)
+        return not is_full or self._make_room(None)
 
     def may_stream(self, connection: Connection, open_now: int) -> bool:
         """Whether the peer may open one more stream, with so many of its own open now."""

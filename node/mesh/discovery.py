@@ -12,6 +12,7 @@ import trio
 
 from node.clock import Clock
 from node.host.host import Host, Seen
+from node.log import Log
 from node.mesh.addresses import announced, with_peer
 from node.mesh.cache import PeerCache
 from node.mesh.viewing import Viewing
@@ -35,6 +36,9 @@ LOOK_S = 5.0
 #: How often a node tries one that it has no advert of: a dial in ten minutes costs nothing.
 REUNION_S = 600.0
 
+#: The first save comes soon: a node that is killed early must not depend on its bootstrap nodes.
+SAVE_S_MIN = 5.0
+
 #: How often the peer cache is written down.
 SAVE_S = 300.0
 
@@ -46,6 +50,8 @@ REFERENCES_MAX = 3
 
 #: Nodes of this house; more than a house has.
 HOUSE_MAX = 64
+
+log = Log()
 
 
 def bootstrap_of(network: Network, chosen: Sequence[str] = ()) -> tuple[Dial, ...]:
@@ -195,11 +201,17 @@ class Discovery:
     # --- the cache ------------------------------------------------------------------------------
 
     async def _keep_saving(self) -> None:
+        wait_s = SAVE_S_MIN
         while True:
-            await trio.sleep(SAVE_S)
+            await trio.sleep(wait_s)
+            wait_s = min(SAVE_S, wait_s * 2)
             await self._save()
 
     async def _save(self) -> None:
         self._viewing.view.directory.expire(self._clock.now().wall_s)
         self._cache.take(self._viewing.view.directory)
-        await self._cache.save()
+        try:
+            await self._cache.save()
+        except OSError as error:
+            # Nothing is lost but some dials after the next start.
+            log.warning("peer_cache_not_saved", error=str(error))

@@ -111,10 +111,10 @@ class Framed:
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._waiting:
+            if self._heard_end and not isinstance(self._error, ProtocolError):
+                return NoFrame.CLOSED
             if self._error is not None:
                 raise self._error
-            if self._heard_end:
-                return NoFrame.CLOSED
             if self._end is not None:
                 return self._end
             await self._changed.wait()
@@ -306,6 +306,8 @@ class Framed:
         async with self._writing:
             if self._error is not None:
                 raise self._error
+            if self._end is NoFrame.LOST:
+                raise Lost("the peer is gone")
             buffers = [each for frame in frames for each in self._encoded(frame)]
             if self._up is not None:
                 await self._up.take(sum(len(each) for each in buffers))

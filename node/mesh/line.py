@@ -19,6 +19,7 @@ from node.log import Log
 from node.mesh.framed import Framed
 from node.mesh.transport import Lost, TransportError
 from protocol.bounded import Allowance
+from protocol.canon import Message, encode
 from protocol.channel import NoFrame
 from protocol.errors import LocalProtocolError, Refused, RemoteProtocolError
 from protocol.frames import DocumentFrame, Frame, StatementFrame
@@ -80,6 +81,10 @@ class Line:
     def is_over(self) -> bool:
         """Whether nothing more is said or heard here."""
         return self._over.is_set() or self._scope.cancel_called
+
+    def tell(self, what: Message | bytes) -> None:
+        """Say a message of the view, or a sealed advert."""
+        self.say(StatementFrame(what) if isinstance(what, bytes) else DocumentFrame(encode(what)))
 
     def say(self, frame: Frame) -> None:
         """Say this when the node is ready to hear it; lost where too much waits already."""
@@ -172,6 +177,7 @@ class Line:
                 raise Lost("the node has ended its stream")
             if not self._allowance.take(trio.current_time()):
                 await trio.sleep(HEARD_REFILL_S)
+                self._allowance.take(trio.current_time())
             self.used_at_s = trio.current_time()
             try:
                 self._hear(self.key, frame)

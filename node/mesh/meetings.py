@@ -199,7 +199,7 @@ class Meetings:
             self._behaviour.note_met(key)
             log.info("peer_met", peer=peer_id(key), inbound=link.inbound, address=peer.address)
             for on_met, _ in self.watchers:
-                on_met(peer)
+                self._tell_watcher(on_met, peer)
         self._links[connection] = link
         self._tell()
         self._on_link(peer)
@@ -219,7 +219,7 @@ class Meetings:
         del self.peers[peer.key]
         log.info("peer_left", peer=peer_id(peer.key), reason=reason.value)
         for _, on_left in self.watchers:
-            on_left(peer.key, reason.value)
+            self._tell_watcher(on_left, peer.key, reason.value)
 
     def send_away(self, peer: Peer, reason: Reason) -> None:
         """Part from a peer without waiting for it."""
@@ -262,12 +262,20 @@ class Meetings:
         self.send_away(peer, Reason.VIEW_FULL)
 
     async def say_goodbye(self) -> None:
-        """Say the end to all, and be left by all."""
-        async with trio.open_nursery() as nursery:
-            for peer in list(self.peers.values()):
-                nursery.start_soon(self.close_all, peer, End())
-        for peer in list(self.peers.values()):
+        """Leave all, saying the end to each."""
+        peers = list(self.peers.values())
+        for peer in peers:
             self._leave(peer, Reason.SHUTTING_DOWN)
+        async with trio.open_nursery() as nursery:
+            for peer in peers:
+                nursery.start_soon(self.close_all, peer, End())
+
+    def _tell_watcher(self, told: Callable[..., None], *what: object) -> None:
+        """What a watcher raises is its own bug, and must not leave a peer half met."""
+        try:
+            told(*what)
+        except Exception:
+            log.exception("watcher_failed")
 
     # --- small things ---------------------------------------------------------------------------
 

@@ -138,7 +138,6 @@ class Mesh:
                 self._tasks, self._wires = tasks, Wires(tasks, self._framed)
                 self.behaviour.on_ban = self._on_ban
                 tasks.start_soon(self._wires.keep)
-                tasks.start_soon(self.behaviour.keep)
                 async with transport.open(self._keypair, seed, listen, service) as self._endpoint:
                     try:
                         yield

@@ -15,19 +15,20 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from node.clock import Clock
+from node.mesh.contacts import IDLE_S, Contacts
 from node.mesh.framed import Framed
 from node.mesh.line import Line
 from node.mesh.mesh import Mesh
 from node.mesh.peer import Peer
 from node.mesh.searching import Findings, Searching
-from node.mesh.telling import Describe, Telling
-from node.mesh.transport import TransportError
+from node.mesh.telling import RENEW_S, Describe, Telling
+from node.mesh.ticking import Ticking
 from protocol.actions import Action, Ask, Dial, Drop, Found, Misbehaved, SearchEnded, Send
-from protocol.canon import Message, decode, encode
-from protocol.errors import Refused, RemoteProtocolError
+from protocol.canon import decode
+from protocol.errors import RemoteProtocolError
 from protocol.exchange import Summary, Wanted
 from protocol.frames import DocumentFrame, Frame, StatementFrame
-from protocol.known import Known, Verify, verifier
+from protocol.known import Known, verifier
 from protocol.limits import ASK_S_MAX, DIAL_S_MAX, QUERY_S_MAX
 from protocol.query import Answer, Query
 from protocol.reasons import Reason
@@ -35,14 +36,8 @@ from protocol.view import View
 
 PROTOCOL = "/commons/view/1"
 
-#: What happens at a time is done at a time; a flood of messages does not become one of ticks.
-TICK_S_MIN = 0.05
-
 #: How often the rest is looked after: round trips, and lines and connections nobody needs.
 SWEEP_S = 15.0
-
-#: A line to a node that is no neighbour and says nothing is closed, then also the connection.
-IDLE_S = 60.0
 
 
 class Viewing:
@@ -56,15 +51,14 @@ class Viewing:
         *,
         bootstrap: tuple[Dial, ...] = (),
         models: frozenset[bytes] = frozenset(),
-        renew_s: float = 1500.0,
-        verify: Verify | None = None,
+        renew_s: float = RENEW_S,
     ) -> None:
         """To be made before the mesh is open. The own advert is renewed each `renew_s`."""
         self.mesh = mesh
         self.view = View(
             mesh.me,
             clock.secret_bytes(32),
-            verify or verifier(mesh.network.id),
+            verifier(mesh.network.id),
             bootstrap=bootstrap,
             models=models,
         )
@@ -72,11 +66,10 @@ class Viewing:
         self._telling = Telling(describe, self._on_described, renew_s)
         self._lines: dict[bytes, Line] = {}
         self._places: dict[bytes, Peer] = {}
-        self._brought: dict[bytes, float] = {}
+        self._contacts = Contacts(mesh)
         self._searches: dict[bytes, Searching] = {}
         self._nursery: trio.Nursery | None = None
-        self._due_s = 0.0
-        self._changed = trio.Event()
+        self._ticking = Ticking(clock, self.view.next_tick_at, self._tick)
         mesh.speak(PROTOCOL, self._serve)
         mesh.watch(lambda _peer: None, self._on_left)
 
@@ -102,7 +95,7 @@ class Viewing:
 
     def _on_described(self, wire: bytes) -> None:
         self.view.describe(wire, self._clock.now().mono_s)
-        self._wake()
+        self._ticking.wake()
 
     async def search(
         self,
@@ -143,7 +136,7 @@ class Viewing:
         if key == self.mesh.me or self.view.neighbours.memory.shuns(key, now.mono_s):
             return False
         if key not in self.view.neighbours.linked:
-            peer = await self._meet(key, addresses, DIAL_S_MAX)
+            peer = await self._contacts.meet(key, addresses, DIAL_S_MAX)
             if peer is not None:
                 self._greet(peer, inbound=False)
         return key in self.view.neighbours.linked
@@ -155,7 +148,7 @@ class Viewing:
                 self._nursery = nursery
                 nursery.start_soon(self._telling.run)
                 await self._telling.is_told.wait()
-                nursery.start_soon(self._keep_ticking)
+                nursery.start_soon(self._ticking.run)
                 nursery.start_soon(self._keep_sweeping)
         finally:
             self._nursery = None
@@ -174,21 +167,9 @@ class Viewing:
 
     # --- as time goes by ------------------------------------------------------------------------
 
-    async def _keep_ticking(self) -> None:
-        while True:
-            now = self._clock.now()
-            if now.mono_s >= self._due_s:
-                self._due_s = float("inf")
-                self._do(self.view.tick(now.mono_s, now.wall_s))
-                await trio.sleep(TICK_S_MIN)
-            self._changed = trio.Event()
-            with trio.move_on_after(max(0.0, self._due_s - self._clock.now().mono_s)):
-                await self._changed.wait()
-
-    def _wake(self) -> None:
-        """Look when the view wants to be woken; never later than it was said before."""
-        self._due_s = min(self._due_s, self.view.next_tick_at(self._clock.now().mono_s))
-        self._changed.set()
+    def _tick(self) -> None:
+        now = self._clock.now()
+        self._do(self.view.tick(now.mono_s, now.wall_s))
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -201,13 +182,7 @@ class Viewing:
             for key, line in list(self._lines.items()):
                 if key not in self._places and line.used_at_s < idle_s:
                     line.close()
-            for key, since_s in list(self._brought.items()):
-                found = self.mesh.peers.get(key)
-                if found is None or key in self._places:
-                    del self._brought[key]
-                elif max(since_s, found.used_s) < idle_s and not (found.is_held or found.trusted):
-                    del self._brought[key]
-                    await self.mesh.part(key, Reason.IDLE)
+            await self._contacts.sweep(self._places)
 
     # --- what the view asks for -----------------------------------------------------------------
 
@@ -221,42 +196,28 @@ class Viewing:
                 case Send(key, what):
                     line = self._lines.get(key)
                     if line is not None:
-                        line.say(StatementFrame(what) if isinstance(what, bytes) else _spoken(what))
+                        line.tell(what)
                 case Drop(key):
                     self._let_go(key)
                 case Misbehaved(key, reason, detail):
                     self.mesh.blame(key, reason, detail)
                 case Found(search) | SearchEnded(search) if search in self._searches:
                     self._searches[search].take(action)
-        self._wake()
+        self._ticking.wake()
 
     async def _dial(self, key: bytes, addresses: tuple[str, ...]) -> None:
-        peer = await self._meet(key, addresses, DIAL_S_MAX - 1)
+        peer = await self._contacts.meet(key, addresses, DIAL_S_MAX - 1)
         if peer is None:
             self._do(self.view.on_dial_failed(key, self._clock.now().mono_s))
         else:
             self._greet(peer, inbound=False)
 
     async def _ask(self, ask: Ask) -> None:
-        peer = await self._meet(ask.key, ask.addresses, ASK_S_MAX)
+        peer = await self._contacts.meet(ask.key, ask.addresses, ASK_S_MAX)
         if peer is None:
             self._do(self.view.on_ask_failed(ask.key, self._clock.now().mono_s))
         else:
-            self._line(peer).say(_spoken(ask.query))
-
-    async def _meet(self, key: bytes, addresses: tuple[str, ...], deadline_s: float) -> Peer | None:
-        """Be connected with a node, or None: why not is in the log of the mesh."""
-        known = self.mesh.peers.get(key)
-        if known is not None:
-            return known
-        with trio.move_on_after(deadline_s):
-            try:
-                peer = await self.mesh.meet(key, addresses)
-            except (TransportError, Refused, RemoteProtocolError):
-                return None
-            self._brought[key] = trio.current_time()
-            return peer
-        return None
+            self._line(peer).tell(ask.query)
 
     def _greet(self, peer: Peer, *, inbound: bool) -> None:
         """Let the view give the node a place, or none."""
@@ -277,7 +238,7 @@ class Viewing:
         peer = self._places.pop(key, None)
         if peer is not None:
             peer.neighbour = False
-            self._brought[key] = trio.current_time()
+            self._contacts.note(key)
         line = self._lines.get(key)
         if line is not None:
             line.close()
@@ -344,7 +305,3 @@ class Viewing:
     def _start(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
         if self._nursery is not None:
             self._nursery.start_soon(task, *arguments)
-
-
-def _spoken(message: Message) -> DocumentFrame:
-    return DocumentFrame(encode(message))

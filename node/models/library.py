@@ -101,7 +101,7 @@ class Library:
         self.blobs_folder = blobs
         self.blobs = Blobs(blobs)
         self._database = database
-        self._folders = folders
+        self.folders = folders
         self._clock = clock
         self._at_hand: dict[bytes, AtHand] = {}
         self._served: set[bytes] = set()
@@ -111,8 +111,8 @@ class Library:
     async def open(self) -> list[str]:
         """Read what is here; give the names of models that have lost blobs, and are gone."""
         await aside(partial(self.blobs_folder.mkdir, parents=True, exist_ok=True))
-        await aside(partial(self._folders.mkdir, parents=True, exist_ok=True))
-        for folder in (self.blobs_folder, self._folders):
+        await aside(partial(self.folders.mkdir, parents=True, exist_ok=True))
+        for folder in (self.blobs_folder, self.folders):
             await aside(partial(remove_unfinished, folder))
         gone = []
         for digest, body, served, batchable in self._rows():
@@ -229,7 +229,7 @@ class Library:
     async def _shelve(self, digest: bytes, manifest: Manifest, *, batchable: bool) -> AtHand:
         if not manifest.graph or len(manifest.tensors) > TENSORS_MAX:
             raise Refused(Reason.MODEL_REFUSED, "an adapter is no model that runs by itself")
-        folder = await aside(partial(make_folder, manifest, self.blobs_folder, self._folders))
+        folder = await aside(partial(make_folder, manifest, self.blobs_folder, self.folders))
         try:
             interface, facts = manifest.interfaces()[0], manifest.price_facts()[0]
         except (CommonsError, ValueError) as error:

@@ -5,13 +5,9 @@ import fcntl
 import os
 from pathlib import Path
 
-from node.errors import ConfigError
+from node.errors import TakenError
 
 FILE_MODE = 0o600
-
-
-class TakenError(ConfigError):
-    """Another process holds what only one may hold: two nodes of one owner, and one folder."""
 
 
 def hold(path: Path) -> int:

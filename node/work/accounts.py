@@ -195,10 +195,15 @@ class Accounts:
         citations = tuple(dict.fromkeys(line.citation for line in account.lines))
         return Receipt(account.signed_wire, b"", citations) if account.lines else None
 
+    def has_paid(self, peer: bytes, order: bytes) -> bool:
+        """Whether this node has signed for an order, and has not taken that back."""
+        paid = self.books.account(peer).paid.get(order)
+        return paid is not None and paid.due > 0
+
     def is_settled(self, peer: bytes, order: bytes) -> bool:
         """Whether what this node has paid for an order is acknowledged."""
-        account = self.books.account(peer)
-        return order in account.paid and all(line.order != order for line in account.lines)
+        lines = self.books.account(peer).lines
+        return self.has_paid(peer, order) and all(line.order != order for line in lines)
 
     async def withdraw(self, peer: bytes) -> None:
         """Take back what a peer refused in spite of its citations."""

@@ -28,7 +28,7 @@ from protocol.reasons import Reason
 ANSWER_S = 30.0
 
 #: What an honest node may be told that lost its books, or whose peer did. Nobody's fault.
-_LOST_MEMORY = frozenset(
+LOST_MEMORY = frozenset(
     {
         *(Reason.WRONG_AMOUNT, Reason.NOT_ORDERED, Reason.ALREADY_SETTLED),
         *(Reason.TOO_OLD, Reason.REFUND_TOO_HIGH),
@@ -96,7 +96,7 @@ class Receipts:
 
     async def show(self, peer: bytes, receipts: tuple[Receipt, ...]) -> None:
         """Show receipts to a peer and take its acks."""
-        refused: CommonsError | None = None
+        refused = ""
         with trio.move_on_after(ANSWER_S):
             async with self._wires.wire(peer, BOOKS) as wire:
                 for receipt in receipts:
@@ -108,10 +108,10 @@ class Receipts:
                             self._accounts.acked(ack)
                             self.on_acked(peer)
                         case CancelFrame(reason):
-                            refused = Refused(Reason.WRONG_AMOUNT, f"the peer says {reason}")
+                            refused = reason
         if refused:
-            self._post("cheque_refused", peer=peer.hex(), error=str(refused))
-            if any(receipt.citations for receipt in receipts):
+            self._post("cheque_refused", peer=peer.hex(), reason=refused)
+            if refused in LOST_MEMORY and any(receipt.citations for receipt in receipts):
                 await self._accounts.withdraw(peer)
 
     # --- being shown ----------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Receipts:
         try:
             ack = await self._accounts.take(peer, receipt)
         except (Refused, ProtocolError) as error:
-            if isinstance(error, ProtocolError) and (strict or error.reason not in _LOST_MEMORY):
+            if isinstance(error, ProtocolError) and (strict or error.reason not in LOST_MEMORY):
                 raise
             await wire.send(CancelFrame(error.reason.value))
             await wire.end()

@@ -22,7 +22,7 @@ from node.work.beside import beside
 from node.work.checking import Checking
 from node.work.orders import Orders, Row
 from node.work.placed import Declined, Ordered, Phase, Placed, reason_of
-from node.work.receipts import Receipts
+from node.work.receipts import LOST_MEMORY, Receipts
 from node.work.results import INPUTS, OUTPUTS, Results
 from node.work.tensors import (
     EndedEarlyError,
@@ -346,9 +346,10 @@ class Requester:
                 detail = f"{type(frame).__name__} where an ack is due"
                 raise RemoteProtocolError(Reason.UNEXPECTED, detail)
             self._accounts.acked(frame.wire)
-        except EndedEarlyError:  # the worker wants to see its own accepts and results
+        except EndedEarlyError as ended:
             cited = self._accounts.unacked(ordered.worker)
-            if cited:
+            if cited and ended.reason in LOST_MEMORY:
+                # It has lost its books, and believes its own accepts and results.
                 await self._receipts.show(ordered.worker, (cited,))
         except TransportError as error:
             self._post("ack_not_received", peer=ordered.worker.hex(), error=str(error))
@@ -410,8 +411,8 @@ class Requester:
         order = unseal(row.order, self._accounts.network, Order)
         kept = await self._results.read(row.id, INPUTS)
         model = self._library.find(order.value.model)
-        if row.id in self._accounts.books.account(row.peer).paid:
-            return  # it is paid; its cheque is shown with the receipts
+        if self._accounts.has_paid(row.peer, row.id):
+            return  # its cheque is shown with the receipts
         if not row.accept or kept is None or model is None:
             await self._cancel(order)
             return

@@ -2,7 +2,7 @@
 """Starts real nodes, each with a home of its own, and types commands to them.
 
 A node takes a second and a half to import what it needs. Where a test wants many, they are
-forked from one process that has imported everything (:func:`many`): what runs is the same
+forked from one process that has imported everything (:func:`cluster`): what runs is the same
 `commons run`, from its first line on.
 """
 
@@ -11,14 +11,19 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from node.clock import SystemClock
+from node.networks import Networks
+from node.paths import find_paths
+from protocol.invite import parse_invite
 from tests.tree import ROOT
 
 READY_S = 60.0
@@ -43,7 +48,22 @@ class Node:
         self.log = home.with_suffix(".log")
         self.ready: dict[str, Any] = {}
         self.pid = 0
+        self.spawner: Spawner | None = None
         self._process: subprocess.Popen[bytes] | None = None
+
+    def fork(self, spawner: "Spawner") -> "Node":
+        """Begin to run, forked; :meth:`wait_ready` waits until it is ready."""
+        out = self.home.with_suffix(".out")
+        out.unlink(missing_ok=True)
+        self.pid = spawner.fork(self.environ, ["run", "--json"], out, self.log)
+        return self
+
+    def wait_ready(self) -> "Node":
+        """Wait until a forked node has said that it is ready."""
+        out = self.home.with_suffix(".out")
+        until(lambda: out.exists() and out.read_text().endswith("\n"), READY_S, self.tail())
+        self.ready = json.loads(out.read_text().splitlines()[0])
+        return self
 
     def start(self, *arguments: str) -> "Node":
         """Type `commons run`, and wait until it says that it is ready."""
@@ -87,6 +107,24 @@ class Node:
         document: dict[str, Any] = json.loads(self.commons(*arguments, "--json"))
         return document
 
+    def get(self, path: str) -> dict[str, Any]:
+        """Ask the control API itself: a command takes a tenth of a second, and twenty nodes two."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(20)
+            connection.connect(str(self.home / "runtime" / "control.sock"))
+            head = f"GET {path} HTTP/1.1\r\nHost: commons\r\nConnection: close\r\n\r\n"
+            connection.sendall(head.encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        head_said, _, body = answer.partition(b"\r\n\r\n")
+        assert b" 200 " in head_said.splitlines()[0], answer[:300]
+        document: dict[str, Any] = json.loads(body)
+        return document
+
+    def enter(self, invite: str) -> None:
+        """Join a network before it runs: as `commons join` does, in this process."""
+        paths = find_paths({"COMMONS_HOME": str(self.home)})
+        Networks(paths, SystemClock()).join(parse_invite(invite, time.time()))
+
     @property
     def peer(self) -> str:
         """The node's peer id, as it said when it was ready."""
@@ -102,8 +140,11 @@ class Node:
         os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = 30) -> int:
-        """Wait for its end; give the exit status."""
-        assert self._process is not None
+        """Wait for its end; give the exit status, 0 for a forked one, whose parent is another."""
+        if self._process is None:
+            pid, self.pid = self.pid, 0
+            until(lambda: not Path(f"/proc/{pid}").exists(), timeout_s, f"process {pid} ends")
+            return 0
         status = self._process.wait(timeout_s)
         self._forget()
         return status
@@ -116,7 +157,8 @@ class Node:
     def kill(self) -> None:
         """Kill it as a power cut would."""
         if self.pid:
-            self.signal(signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                self.signal(signal.SIGKILL)
             self.wait()
 
     def tail(self) -> str:
@@ -126,12 +168,72 @@ class Node:
     @property
     def runs(self) -> bool:
         """Whether its process lives."""
-        return self._process is not None and self._process.poll() is None
+        if self._process is not None:
+            return self._process.poll() is None
+        return bool(self.pid) and Path(f"/proc/{self.pid}").exists()
 
     def _forget(self) -> None:
         if self._process is not None and self._process.stdout is not None:
             self._process.stdout.close()
         self._process, self.pid = None, 0
+
+
+class Spawner:
+    """A process that forks nodes; see `spawner`."""
+
+    def __init__(self, *arguments: str) -> None:
+        """Start it, and wait until it has imported all."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.spawner", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._read() == "ready"
+
+    def fork(self, environ: Mapping[str, str], arguments: list[str], out: Path, log: Path) -> int:
+        """Fork one `commons`; give its pid."""
+        assert self._process.stdin is not None
+        wanted = {"environ": environ, "arguments": arguments, "out": str(out), "log": str(log)}
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        return int(self._read())
+
+    def close(self) -> None:
+        """End it, and what it has forked."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+        self._process.stdout.close()
+
+    def _read(self) -> str:
+        assert self._process.stdout is not None
+        return self._process.stdout.readline().strip()
+
+
+@contextmanager
+def cluster(folder: Path, count: int, *arguments: str, **environ: str) -> Iterator[list[Node]]:
+    """Give nodes of a private network that were forked, all of them ready, the first its founder.
+
+    The others know the first one alone; `arguments` are the spawner's.
+    """
+    with ExitStack() as stack:
+        spawner = Spawner(*arguments)
+        stack.callback(spawner.close)
+        made = stack.enter_context(nodes(folder, count, **environ))
+        made[0].commons("network", "new", "cluster", "--private")
+        made[0].fork(spawner).wait_ready()
+        invite = made[0].commons("invite").strip()
+        for node in made[1:]:
+            node.enter(invite)
+            node.fork(spawner)
+        for node in made[1:]:
+            node.wait_ready()
+        for node in made:
+            node.spawner = spawner
+        yield made
 
 
 @contextmanager
@@ -207,12 +309,12 @@ def _plain_environ() -> dict[str, str]:
 
 def peers_of(node: Node) -> set[str]:
     """Give the peer ids that a node is connected with."""
-    return {str(each["peer"]) for each in node.ask("peers")["peers"]}
+    return {str(each["peer"]) for each in node.get("/v1/peers")["peers"]}
 
 
 def known_to(node: Node) -> set[str]:
     """Give the peer ids in a node's directory."""
-    return {str(each["peer"]) for each in node.ask("peers", "--all")["directory"]}
+    return {str(each["peer"]) for each in node.get("/v1/peers?all=1")["adverts"]}
 
 
 def everybody(found: Sequence[Node]) -> set[str]:

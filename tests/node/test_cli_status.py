@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,7 @@ def http(body: bytes, status: bytes = b"200 OK") -> bytes:
         (http(b"{"), control.STRANGE),
         (http(b"{}"), control.STRANGE),
         (http(b'{"v": 2}'), control.STRANGE),
+        (http(b'{"v": 1, "standing": {}}'), control.STRANGE),
         (http(b"oops", b"500 Oops"), control.STRANGE),
         (http(b'{"v": 1}', b"500 Oops"), control.STRANGE),
         (http(b'{"v": 1, "error": 5}', b"500 Oops"), control.STRANGE),
@@ -184,6 +186,22 @@ def test_a_node_that_hangs_is_not_waited_for_without_end(
     monkeypatch.setattr(control, "ANSWER_S", 0.05)
     with home(monkeypatch) as folder, bound(folder) as listening:
         listening.listen()
+        assert main(["status"]) == ExitCode.FAILED
+    assert capsys.readouterr().err == f"commons: {control.NO_ANSWER}\n"
+
+
+def test_a_node_that_accepts_nobody_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with home(monkeypatch) as folder, bound(folder) as listening, ExitStack() as waiting:
+        listening.listen(0)
+        while True:  # until no place is left before its door
+            one = waiting.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            one.setblocking(False)
+            try:
+                one.connect(listening.getsockname())
+            except BlockingIOError:
+                break
         assert main(["status"]) == ExitCode.FAILED
     assert capsys.readouterr().err == f"commons: {control.NO_ANSWER}\n"
 

@@ -187,7 +187,8 @@ def posted(source: str) -> list[ast.Call]:
 def test_every_event_is_a_constant_in_snake_case() -> None:
     """So that an event that somebody saw leads to the place that posted it."""
     for path in python_files("node", "simulations"):
-        for call in posted(path.read_text(encoding="utf-8")):
+        source = path.read_text(encoding="utf-8")
+        for call in posted(source) if ".post(" in source else ():
             event = call.args[0]
             named = isinstance(event, ast.Constant) and EVENT.fullmatch(str(event.value))
             assert named, f"{name_of(path)}:{call.lineno}"

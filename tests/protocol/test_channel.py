@@ -325,3 +325,15 @@ def test_nothing_is_no_data_and_nothing_comes_after_the_end(data: Buffer) -> Non
     with pytest.raises(LocalProtocolError, match="receive_eof"):
         channel.receive_data(data)
     assert is_dead(channel)
+
+
+def test_a_kind_that_has_no_place_is_refused_at_its_header() -> None:
+    channel = Channel(frozenset({Ping}))
+    channel.receive_data(b"".join(encode(Ping(1))))
+    assert channel.next_event() == Ping(1)
+    assert channel.next_event() is NoFrame.NEED_DATA
+    (head, _) = encode(DocumentFrame(b"d" * 60_000))
+    channel.receive_data(head)
+    with pytest.raises(RemoteProtocolError) as caught:
+        channel.next_event()
+    assert caught.value.reason is Reason.UNEXPECTED

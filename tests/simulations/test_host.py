@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The scripted host does what its script says; what it shares with the real one is promised there."""
+"""The scripted host does what its script says. Its promises are in tests/node/host/."""
 
 import signal
 from dataclasses import replace

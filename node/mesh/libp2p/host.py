@@ -15,7 +15,7 @@ from node.mesh.libp2p.dialling import dial
 from node.mesh.libp2p.listening import Handshakes, accept_for_ever, bind
 from node.mesh.libp2p.noise import Identity, Records, identity
 from node.mesh.libp2p.upgrading import OwnKey, upgrade_inbound
-from node.mesh.transport import Endpoint, Service, TransportError
+from node.mesh.transport import Endpoint, Service, TransportError, Unreachable
 from protocol.keys import Keypair
 
 log = Log()
@@ -67,6 +67,7 @@ class Libp2pEndpoint:
         self._service = service
         self._nursery = nursery
         self._handshakes = Handshakes()
+        self._left = False
         self.connections: set[MuxedConnection] = set()
         self._handlers = with_asked(service.handlers, me.encoded, lambda: self.addresses)
 
@@ -79,6 +80,9 @@ class Libp2pEndpoint:
     async def dial(self, peer: bytes, addresses: Sequence[str]) -> MuxedConnection:
         """Connect to a peer, trying one address after the other."""
         records, remote = await dial(self._me, peer, addresses)
+        if self._left:
+            await trio.aclose_forcefully(records.wire.stream)
+            raise Unreachable("this node has left the network")
         return self._begin(records, peer, remote, inbound=False)
 
     async def come(self, stream: trio.SocketStream, remote: Address) -> None:
@@ -107,6 +111,7 @@ class Libp2pEndpoint:
 
     async def leave(self) -> None:
         """Say goodbye to everybody at once, within a moment."""
+        self._left = True
         with trio.CancelScope(shield=True):
             async with trio.open_nursery() as nursery:
                 for each in tuple(self.connections):

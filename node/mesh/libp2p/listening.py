@@ -9,7 +9,7 @@ import errno
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 
 import trio
 
@@ -111,9 +111,17 @@ async def accept_for_ever(
             log.warning("no_more_callers", reason=error.strerror)
             await trio.sleep(_PAUSE_S)
             continue
-        with suppress(OSError):  # it has left again
+        try:
             remote = of_socket(stream.socket.getpeername())
-            if may_come(str(remote)):
-                nursery.start_soon(come, stream, remote)
-                continue
-        await trio.aclose_forcefully(stream)
+            welcome = may_come(str(remote))
+        except OSError:  # it has left again
+            await trio.aclose_forcefully(stream)
+            continue
+        except Exception:  # a gate that fails is shut, and the next caller asks again
+            log.exception("gate_failed")
+            await trio.aclose_forcefully(stream)
+            continue
+        if welcome:
+            nursery.start_soon(come, stream, remote)
+        else:
+            await trio.aclose_forcefully(stream)

@@ -17,7 +17,7 @@ from node.host.http import serve
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """A folder with a short name: the path of a socket has few bytes."""
-    folder = Path(tempfile.mkdtemp(prefix="h"))
+    folder = Path(tempfile.mkdtemp(prefix="commons-"))
     try:
         yield folder
     finally:

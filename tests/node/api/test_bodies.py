@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
@@ -139,6 +139,7 @@ async def test_a_long_value_is_not_repeated_whole() -> None:
     assert len((await refused("retire", {"version": "x" * 30_000}))["detail"]) < 200
 
 
+@settings(max_examples=30)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
 def test_depth_is_counted_as_json_nests(value: object) -> None:
     def depth(found: object) -> int:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
 from node.api.control import ENDPOINTS, control_app
 from node.errors import ConfigError, NotFound
@@ -130,6 +131,7 @@ async def test_a_limit_that_cannot_be_is_refused_and_nothing_is_changed(
         (Refused(Reason.PAUSED), 409, "paused"),
         (RemoteProtocolError(Reason.EXPIRED, "the invite ended"), 502, "expired"),
         (Unreachable("nobody at 192.0.2.9"), 502, "unreachable"),
+        (trio.TooSlowError(), 504, "deadline"),
         (NotFound("there is no network `x`."), 404, "not_found"),
         (ConfigError("the two do not fit."), 422, "out_of_range"),
         (FileNotFoundError(2, "No such file or directory", "/a.onnx"), 404, "not_found"),

@@ -38,6 +38,10 @@ def rights(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def remove(path: Path) -> None:
+    path.unlink()
+
+
 def precious(path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.write_text("precious")
@@ -105,6 +109,30 @@ async def test_a_socket_that_answers_is_left_alone(path: Path) -> None:
             async with serve(app, path):
                 pass
         assert is_there(path)
+
+
+async def test_the_lock_alone_keeps_a_second_node_away(path: Path) -> None:
+    """Between bind and listen a socket does not answer yet; somebody may have removed it, too."""
+    async with serve(app, path):
+        remove(path)
+        with pytest.raises(ConfigError, match="another node is running here"):
+            async with serve(app, path):
+                pass
+
+
+async def test_a_mistake_in_the_server_ends_one_connection(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def breaks(*_given: object) -> None:
+        await trio.lowlevel.checkpoint()
+        raise ExceptionGroup("a nursery", [IndexError("a mistake")])
+
+    async with serve(app, path):
+        with monkeypatch.context() as patched:
+            patched.setattr(http, "TCPServer", breaks)
+            with suppress(trio.BrokenResourceError):
+                assert await ask(path, GET) == b""
+        assert b"here" in await ask(path, GET)
 
 
 async def test_a_file_in_its_place_is_not_removed(path: Path) -> None:

@@ -179,6 +179,23 @@ async def test_nothing_of_zeroconf_lives_longer_than_the_block() -> None:
     before = threads()
     async with house("ours", ME, lambda: (ADDRESS,), interfaces=["127.0.0.1"]):
         with trio.fail_after(5):
-            while threads() == before:
+            while threads() == before:  # noqa: ASYNC110 - a thread of a library sets no event of ours
                 await trio.sleep(0.01)
     assert threads() == before
+
+
+@pytest.mark.slow
+async def test_a_node_that_moved_is_found_at_its_new_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mdns, "RENEW_S", 0.05)
+    here = [ADDRESS]
+    loopback = ["127.0.0.1"]
+    async with (
+        house("ours", ME, lambda: (), interfaces=loopback) as seen,
+        house("ours", OTHER, lambda: tuple(here), interfaces=loopback),
+    ):
+        with trio.fail_after(10):
+            assert await anext(seen) == Seen(OTHER, (ADDRESS,))
+            here[:] = ["/ip4/192.168.1.8/tcp/4009"]
+            assert await anext(seen) == Seen(OTHER, ("/ip4/192.168.1.8/tcp/4009",))

@@ -4,19 +4,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import cast
 
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
 from node.mesh.libp2p.addresses import parse_address
 from node.mesh.libp2p.bytes_in import Wire
+from node.mesh.libp2p.limits import WINDOW_BYTES
 from node.mesh.libp2p.noise import Records, identity
 from node.mesh.libp2p.session import Session
 from node.mesh.libp2p.streams import MuxedStream
 from node.mesh.libp2p.upgrading import upgrade_outbound
-from node.mesh.libp2p.yamux import HEADER, Flag, Kind, header
-from node.mesh.transport import Endpoint, Lost
+from node.mesh.libp2p.yamux import FIRST_WINDOW_BYTES, HEADER, Flag, Kind, header
+from node.mesh.transport import Connection, Endpoint, Lost
 from tests.node.mesh.scene import key_of, seed_of
+
+MORE_WINDOW = WINDOW_BYTES - FIRST_WINDOW_BYTES
 
 
 class Plain:
@@ -35,7 +39,6 @@ class NoConnection:
     peer = bytes(32)
     inbound = False
     remote = ""
-    open = close = wait_closed = None
 
 
 @dataclass
@@ -103,7 +106,7 @@ class Alone:
 async def alone(*, lockstep: bool = False, takes: bool = True) -> AsyncIterator[Alone]:
     """Run a session that was dialled; in lockstep, nothing is sent before somebody reads it."""
     here, there = lockstep_stream_pair() if lockstep else memory_stream_pair()
-    session = Session(_plain(here), NoConnection(), dialled=True)  # type: ignore[arg-type] # unused
+    session = Session(_plain(here), cast("Connection", NoConnection()), dialled=True)
     arrived: list[MuxedStream] = []
 
     def take(stream: MuxedStream) -> bool:
@@ -115,6 +118,14 @@ async def alone(*, lockstep: bool = False, takes: bool = True) -> AsyncIterator[
         await wait_all_tasks_blocked()
         yield Alone(session, RawPeer(_plain(there)), arrived)
         nursery.cancel_scope.cancel()
+
+
+async def accepted(scene: Alone, number: int = 2) -> MuxedStream:
+    """Let the peer open a stream."""
+    await scene.peer.opened(number)
+    frame = await scene.peer.hear()
+    assert (frame.flags, frame.stream, frame.length) == (Flag.ACK, number, MORE_WINDOW)
+    return scene.arrived[-1]
 
 
 def _plain(stream: object) -> Records:

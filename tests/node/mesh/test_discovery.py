@@ -67,6 +67,7 @@ def as_host(house: House) -> Host:
     return cast("Any", house)  # type: ignore[no-any-return]  # the rest of a host is not used
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_node_that_is_alone_goes_on_trying_for_ever() -> None:
     async with made_mesh() as world:
@@ -179,6 +180,7 @@ async def test_a_node_that_was_off_for_a_week_comes_back_by_its_old_adverts() ->
         await world.until(world.all_know_all, 60)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_the_cache_is_written_when_it_changed_and_only_what_changed() -> None:
     async with made_mesh() as world:
@@ -254,6 +256,21 @@ async def test_a_house_full_of_liars_is_remembered_in_bounds_and_harms_nobody() 
         await world.until(lambda: len(second.discovery.house) == HOUSE_MAX, 3600)
         await trio.sleep(60)
         assert second.viewing.neighbours == {first.key}
+
+
+@in_virtual_time
+async def test_a_full_disk_costs_the_cache_and_no_company() -> None:
+    class Full(Shelf):
+        async def write(self, statements: Iterable[Statement]) -> None:  # noqa: ARG002 - as its base
+            await trio.lowlevel.checkpoint()
+            raise OSError(28, "No space left on device")
+
+    async with made_mesh() as world:
+        first = await world.start("first")
+        node = await world.start("node", first, database=Full())
+        await trio.sleep(700)
+        assert node.viewing.neighbours == {first.key}
+        await node.stop()
 
 
 @in_virtual_time

@@ -2,10 +2,9 @@
 """What only the real transport promises: addresses, ports, dials, the two protocols of libp2p."""
 
 import errno
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from socket import AF_INET, AF_INET6
-from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -14,8 +13,8 @@ from libp2p.identity.identify.pb.identify_pb2 import Identify
 from multiaddr import Multiaddr  # type: ignore[import-untyped] # ships no types
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from node.mesh.libp2p import Libp2p, dialling
-from node.mesh.libp2p.addresses import Address, parse_address, real
+from node.mesh.libp2p import Libp2p, dialling, listening
+from node.mesh.libp2p.addresses import Address, parse_address
 from node.mesh.libp2p.asked import IDENTIFY, PING
 from node.mesh.libp2p.bytes_in import Source
 from node.mesh.libp2p.choosing import line
@@ -50,56 +49,7 @@ async def at(*listen: str, who: str = "alice") -> AsyncIterator[Endpoint]:
         yield endpoint
 
 
-# --- addresses ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "/ip4/192.0.2.1/tcp/4001",
-        "/ip6/2001:db8::1/tcp/4001",
-        "/dns4/node.example/tcp/1",
-        f"/dns/node.example/tcp/1/p2p/{peer_id(key_of('bob'))}",
-    ],
-)
-def test_an_address_is_read_as_it_is_written(text: str) -> None:
-    address, key = parse_address(text)
-    assert text.startswith(str(address))
-    assert key == (key_of("bob") if "p2p" in text else None)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "/", "ip4/192.0.2.1/tcp/1", "/ip4/192.0.2.1", "/ip4/192.0.2.1/udp/1"),
-        *("/ip4/192.0.2.256/tcp/1", "/ip4/::1/tcp/1", "/ip6/192.0.2.1/tcp/1"),
-        *("/ip4/192.0.2.1/tcp/65536", "/ip4/192.0.2.1/tcp/-1", "/ip4/192.0.2.1/tcp/²"),
-        *("/ip4/192.0.2.1/tcp/1/p2p/x", "/ip4/192.0.2.1/tcp/1/ws/x", "/ip4/192.0.2.1/tcp/1/p2p"),
-        "/ip4/192.0.2.1/tcp/1" * 100,
-    ],
-)
-def test_an_address_that_is_none_is_refused_in_words(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no|does not|ends in|xpected|permitted|ctets"):
-        parse_address(text)
-
-
-def test_a_wildcard_is_told_as_the_addresses_of_this_machine(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """0.0.0.0, told to others, leads each of them to itself."""
-    texts = {
-        AF_INET: ("127.0.0.1", "192.0.2.7", "169.254.3.4"),
-        AF_INET6: ("::1", "2001:db8::7", "fe80::1%eth0"),
-        17: ("00:00:5e:00:53:01",),
-    }
-    found = [SimpleNamespace(address=each) for some in texts.values() for each in some]
-    monkeypatch.setattr(psutil, "net_if_addrs", lambda: {"eth0": found})
-    assert list(map(str, real(Address("ip4", "0.0.0.0", 7)))) == ["/ip4/192.0.2.7/tcp/7"]
-    assert list(map(str, real(Address("ip6", "::", 7)))) == ["/ip6/2001:db8::7/tcp/7"]
-    assert list(map(str, real(Address("ip4", "192.0.2.9", 7)))) == ["/ip4/192.0.2.9/tcp/7"]
-    monkeypatch.setattr(psutil, "net_if_addrs", dict)
-    assert list(map(str, real(Address("ip4", "0.0.0.0", 7)))) == ["/ip4/127.0.0.1/tcp/7"]
-    assert list(map(str, real(Address("ip6", "::", 7)))) == ["/ip6/::1/tcp/7"]
+# --- listening ----------------------------------------------------------------------------------
 
 
 async def test_ipv4_and_ipv6_are_listened_on_side_by_side() -> None:
@@ -111,6 +61,12 @@ async def test_ipv4_and_ipv6_are_listened_on_side_by_side() -> None:
             assert bob.addresses[0] == f"/ip6/::1/tcp/{port}"
             connection = await endpoint.dial(key_of("bob"), bob.addresses[:1])
             assert connection.remote == bob.addresses[0]
+
+
+async def test_a_wildcard_for_ipv6_leaves_ipv4_alone() -> None:
+    """Or it would take the port of IPv4 too, and spell its callers' addresses another way."""
+    with listening._socket_for(Address("ip6", "::", 0)) as sock:
+        assert sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY) == 1
 
 
 @pytest.mark.parametrize("listen", ["/dns4/localhost/tcp/0", "/ip4/127.0.0.1/udp/0", "x"])
@@ -153,6 +109,16 @@ async def test_nothing_is_left_when_the_block_is_left() -> None:
 async def echo_once() -> None:
     async with connected(Libp2pScene()) as pair:
         assert await echoed(pair.here, b"x" * 100_000) == b"x" * 100_000
+
+
+async def test_who_has_left_dials_nobody() -> None:
+    async with joined(Libp2pScene(), "bob") as bob:
+        async with at() as endpoint:
+            pass
+        with pytest.raises(Unreachable, match="has left"):
+            await endpoint.dial(bob.key, bob.addresses)
+        for each in bob.met:
+            await each.wait_closed()
 
 
 # --- dialling -------------------------------------------------------------------------------------

@@ -74,6 +74,7 @@ def test_fact_1_and_2_its_defaults_offer_plaintext_and_mplex() -> None:
     assert "/mplex/6.7.0" in upgrader.muxer_multistream.transports
 
 
+@pytest.mark.slow
 async def test_fact_3_what_a_handler_raises_ends_the_host() -> None:
     async def fail(_: INetStream) -> None:
         raise ValueError("a handler's mistake")
@@ -166,6 +167,7 @@ async def test_a_line_of_its_negotiation_may_have_any_length() -> None:
     assert 1 << 40 in asked
 
 
+@pytest.mark.slow
 async def test_the_key_of_its_session_is_not_the_peers() -> None:
     """`get_remote_public_key` gives the key of the handshake, which proves nothing by itself."""
     async with bare_host("bob") as bob, bare_host("carol") as carol:

@@ -20,6 +20,8 @@ from tests.node.mesh.bare_libp2p import (
 from tests.node.mesh.libp2p_scene import Libp2pScene
 from tests.node.mesh.scene import ECHO, echoed, exchanged, joined, key_of, read, until
 
+pytestmark = pytest.mark.slow  # the library takes a quarter of a second to dial
+
 DATA = bytes(range(256)) * 12_000  # three times what our window holds, twelve times the first one
 
 

@@ -20,6 +20,7 @@ MODEL = b"m" * 32
 WARM = (ModelAtHand(MODEL, 1),)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_every_advert_gets_to_every_node() -> None:
     async with made_mesh() as world:
@@ -43,6 +44,7 @@ async def test_there_is_one_line_between_two_neighbours_and_mostly_one_stream() 
             assert len(node.viewing._lines[other.key]._wires) == 1
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_killed_node_leaves_every_directory_and_returns() -> None:
     async with made_mesh() as world:
@@ -56,6 +58,7 @@ async def test_a_killed_node_leaves_every_directory_and_returns() -> None:
         await world.until(world.all_know_all, 120)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_a_third_of_all_nodes_dies_at_once_and_the_rest_stays_one_mesh() -> None:
     async with made_mesh() as world:
@@ -87,6 +90,7 @@ async def test_a_node_that_restarts_at_once_is_known_anew_after_five_minutes() -
         await world.until(lambda: incarnations() == {second.incarnation}, 400)
 
 
+@pytest.mark.slow
 @in_virtual_time
 async def test_an_own_advert_is_renewed_long_before_it_expires() -> None:
     async with made_mesh() as world:

@@ -12,7 +12,7 @@ import pytest
 from node.errors import ConfigError
 from node.store.connection import Connection
 from node.store.files import FileStore
-from node.store.lock import TakenError
+from node.errors import TakenError
 from node.store.trouble import trouble_of
 from tests.node.store.folders import fill, paths_below, writer_of
 from tests.node.store.store_promises import ROWS, add, texts

@@ -12,7 +12,8 @@ import trio
 
 from node.store.connection import CHECKPOINT_PAGES, LOG_BYTES
 from node.store.files import FileStore
-from node.store.lock import TakenError, hold
+from node.errors import TakenError
+from node.store.lock import hold
 from tests.node.executor.forked import in_a_fork
 from tests.node.store.folders import LARGE, fill, paths_below, writer_of
 from tests.node.store.store_promises import ROWS, add, texts

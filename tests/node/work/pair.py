@@ -15,10 +15,11 @@ from unittest.mock import patch
 
 import trio
 
+from node.executor.executor import Executor
 from node.executor.leases import PoolLimits
 from node.mesh.framed import Framed, framed
 from node.mesh.transport import Lost, TransportError
-from node.models.library import AtHand, Library
+from node.models.library import AtHand, Library, Look
 from node.models.serve import BLOB, Serving
 from node.store.journal import Journal
 from node.store.tables import NETWORK, NODE
@@ -83,6 +84,8 @@ class Node:
     may_work: Callable[[], tuple[Reason | None, str]] = lambda: (None, "")
     may_fetch: Callable[[object, int], tuple[Reason | None, str]] = lambda *_: (None, "")
     room_bytes: int = 1 << 28
+    made_executor: Executor | None = None
+    look: Look = looks_fine
     rogue: Callable[[Seen, Framed], Awaitable[None]] | None = None
     posts: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     blamed: list[tuple[bytes, Reason, str]] = field(default_factory=list)
@@ -140,23 +143,26 @@ class Node:
         self.clock = VirtualClock(f"{self.name} {self.starts}")
         async with AsyncExitStack() as stack:
             enter = stack.enter_async_context
-            machine = await enter(self.store.open("node", NODE))
+            self.machine = machine = await enter(self.store.open("node", NODE))
             database = await enter(self.store.open("network", NETWORK))
             self.accounts = Accounts(
                 self.key, NETWORK_ID, self.rules, database, self.clock, self.post
             )
             await enter(self.accounts.open())
             blobs, folders = self.folder / "blobs", self.folder / "models"
-            self.library = Library(machine, blobs, folders, self.clock, looks_fine)
+            self.library = Library(machine, blobs, folders, self.clock, self.look)
             await self.library.open()
             if self.knows and not self.library.find(DIGEST):
                 (blobs / sha256(GRAPH).hexdigest()).write_bytes(GRAPH)
                 (blobs / sha256(WEIGHTS).hexdigest()).write_bytes(WEIGHTS)
                 await self.library.add(BODY, origin="", ours=True)
-            self.executor = SimulatedExecutor(
-                PoolLimits(runners=2), {DIGEST: Traits()}, faults=self.faults
+            simulated = SimulatedExecutor(
+                PoolLimits(runners=2),
+                {DIGEST: Traits(price=lambda *_: 50_000)},
+                faults=self.faults,
             )
-            await enter(self.executor.open())
+            await enter(simulated.open())
+            self.executor: Executor = self.made_executor or simulated
             self.receipts = Receipts(self.accounts, self, self.post)
             await enter(self.receipts.open())
             self.nursery = await enter(beside())

@@ -137,6 +137,8 @@ class RogueWorker:
             last=1,
             issued_at_s=int(self.node.clock.now().wall_s),
         )
-        await wire.send(StatementFrame(self.node.accounts.sign(replace(result, **self.result)).wire))
+        await wire.send(
+            StatementFrame(self.node.accounts.sign(replace(result, **self.result)).wire)
+        )
         if self.never_acks:
             await trio.sleep_forever()

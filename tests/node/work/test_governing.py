@@ -183,6 +183,14 @@ async def test_memory_is_freed_as_soon_as_it_is_quiet() -> None:
 
 
 @in_virtual_time
+async def test_memory_is_freed_after_the_drain_when_it_is_never_quiet() -> None:
+    async with governed(more={"quiet": trio.Event().wait}, drain_s=20.0) as scene:
+        scene.governing.pause()
+        await trio.sleep(21)
+        assert scene.executor.words == ["pause"]
+
+
+@in_virtual_time
 async def test_a_drain_that_is_called_off_frees_nothing_however_quiet_it_becomes() -> None:
     quiet = trio.Event()
     async with governed(more={"quiet": quiet.wait}, drain_s=600.0) as scene:
@@ -304,10 +312,9 @@ async def test_a_governor_that_is_begun_anew_finds_the_executor_held() -> None:
         scene.governing.pause()
         await trio.sleep(1)
         assert scene.governing.is_held
+    scene.governing.resume()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(scene.governing.run)
-        await trio.sleep(1)
-        scene.governing.resume()
         await trio.sleep(1)
         assert scene.executor.words[-1] == "resume"
         assert scene.governing.may_work()[0] is None

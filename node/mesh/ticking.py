@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""Wakes whoever says when he wants to be woken. What is done then is his."""
+
+from collections.abc import Callable
+
+import trio
+
+from node.clock import Clock
+
+#: What happens at a time is done at a time; a flood of messages does not become one of ticks.
+TICK_S_MIN = 0.05
+
+
+class Ticking:
+    """Calls `tick` when it is due, while :meth:`run` runs."""
+
+    def __init__(
+        self, clock: Clock, next_at: Callable[[float], float], tick: Callable[[], None]
+    ) -> None:
+        """`next_at` tells, for now, when the next tick is needed if nothing happens before."""
+        self._clock = clock
+        self._next_at = next_at
+        self._tick = tick
+        self._due_s = 0.0
+        self._changed = trio.Event()
+
+    def wake(self) -> None:
+        """Look again when the next tick is due.
+
+        Never later than it was: what says "five seconds from now" would otherwise be put off
+        for ever by whoever does something every four seconds.
+        """
+        self._due_s = min(self._due_s, self._next_at(self._clock.now().mono_s))
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Tick at once, and then whenever it is due."""
+        self._due_s = 0.0
+        while True:
+            now_s = self._clock.now().mono_s
+            if now_s >= self._due_s:
+                self._due_s = float("inf")
+                self._tick()
+                self.wake()
+                await trio.sleep(TICK_S_MIN)
+            self._changed = trio.Event()
+            with trio.move_on_after(max(0.0, self._due_s - self._clock.now().mono_s)):
+                await self._changed.wait()
