@@ -6,7 +6,9 @@ what needs one is refused as `recovering`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import trio
 
@@ -23,6 +25,7 @@ from node.api.documents import (
     Standing,
     Status,
     Tried,
+    network_info,
 )
 from node.config import KEYS, made_from, value_of
 from node.config_key import Value
@@ -34,7 +37,7 @@ from node.happenings import Happenings
 from node.membership import Membership
 from node.mesh.addresses import with_peer
 from node.networks import Network, Networks
-from node.shown import advert_info, ban_info, credit_info, network_info, peer_info, work_done
+from node.shown import advert_info, ban_info, credit_info, peer_info, work_done
 from node.shown import peers_count as count_peers
 from protocol.errors import Refused
 from protocol.invite import parse_invite
@@ -218,7 +221,17 @@ class Desk:
         tell: Callable[[Progress], None],
     ) -> Tried:
         """Place an order of made-up inputs with this worker, and settle it."""
-        raise Refused(Reason.BUSY, "not yet")
+
+        def progress(part: str, sentence: str) -> None:
+            tell(Progress(part, sentence))
+
+        trying = self._joined().trying
+        addresses = self._joined().addresses_of(peer)
+        tried = await trying.try_model(
+            peer, model, items=items, wanted=sizes, addresses=addresses, progress=progress
+        )
+        told: dict[str, Any] = tried.as_document()
+        return Tried(**{each.name: told[each.name] for each in fields(Tried)})
 
     # --- inside ---------------------------------------------------------------------------------
 

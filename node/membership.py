@@ -37,6 +37,7 @@ from node.work.quotas import MIB, Kind, may_keep
 from node.work.receipts import Receipts
 from node.work.requester import Requester
 from node.work.results import Results
+from node.work.trying import Trying
 from node.work.wires import BOOKS, WORK, Who
 from node.work.worker import Worker
 from node.work.working import Working
@@ -63,7 +64,7 @@ class Membership:
     discovery: Discovery
     receipts: Receipts
     working: Working
-    requester: Requester
+    trying: Trying
     orders: Orders
     began_s: float
     earned_before_cu: int
@@ -77,6 +78,11 @@ class Membership:
     def addresses(self) -> tuple[str, ...]:
         """Where others may dial this node."""
         return announced(self.mesh.addresses, self.ground.config.mesh.announce)
+
+    def addresses_of(self, key: bytes) -> tuple[str, ...]:
+        """Say where a node can be dialled, as far as its advert is known."""
+        found = [each.advert for each in self.viewing.adverts() if each.node == key]
+        return found[0].addresses if found else ()
 
     def on_met(self, peer: Peer) -> None:
         """Tell those who want to know that a peer is here."""
@@ -143,6 +149,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         requester = Requester(
             *(accounts, ground.library, checking, *after, receipts, mesh, world.clock, post)
         )
+        trying = Trying(accounts, requester, ground.library, world.executor)
         for work in (receipts, working, requester):
             await enter(work.open())
 
@@ -157,7 +164,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         )
         member = Membership(
             *(ground, network, accounts, reach, description, mesh, viewing, discovery),
-            *(receipts, working, requester, orders, world.clock.now().wall_s, 0),
+            *(receipts, working, trying, orders, world.clock.now().wall_s, 0),
         )
         member.earned_before_cu = member.earned_cu
         mesh.watch(member.on_met, member.on_left)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Writes what a node knows as the documents that its owner is shown. It asks and decides nothing."""
+"""Writes what a node knows as the documents that its owner is shown. Nothing is decided here."""
 
 import trio
 
@@ -7,7 +7,6 @@ from node.api.documents import (
     AdvertInfo,
     BanInfo,
     CreditInfo,
-    NetworkInfo,
     PeerInfo,
     PeersCount,
     WorkDone,
@@ -15,24 +14,12 @@ from node.api.documents import (
 from node.membership import Membership
 from node.mesh.behaviour import Ban
 from node.mesh.peer import Peer
-from node.networks import Network
 from protocol.advert import Advert
 from protocol.keys import peer_id
 from protocol.order import Role, State
 
 _RUNNING = (State.PLACED, State.ACCEPTED, State.WORKING, State.PAUSED)
 _DONE = (State.DELIVERED, State.SETTLED)
-
-
-def network_info(network: Network, active: bytes) -> NetworkInfo:
-    """Show a network."""
-    return NetworkInfo(
-        id=network.id.hex(),
-        name=network.name,
-        private=network.is_private,
-        active=network.id == active,
-        secret_versions=tuple(sorted(network.secrets)),
-    )
 
 
 def peers_count(member: Membership | None) -> PeersCount:

@@ -14,10 +14,10 @@ from weakref import finalize
 
 import trio
 
+from node.errors import TakenError
 from node.store.connection import Connection
 from node.store.files import checked_name, serving
 from node.store.groups import Commit, Groups, Write
-from node.store.lock import TakenError
 from node.store.store import Cell, Database
 from node.store.trouble import Trouble
 

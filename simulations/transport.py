@@ -252,7 +252,7 @@ class Call:
                 self._made.end("the dial was given up")
             elif not self._made:
                 self._net.unlink(self._link)
-        return self._made if is_answered else None
+        return self._made if self._made and not self._made.is_gone else None
 
     def _arrive(self) -> None:
         """Knock. Who listens shows its key, then the caller does."""
@@ -281,7 +281,7 @@ class Call:
 
     def _refuse(self, why: str) -> None:
         """Tell the caller how it went; no words are good news."""
-        self.refused = why or self.refused
+        self.refused = why or self._caller.ended or "the connection ended at once"
         if self._made and self._caller.ended:
             self._made.end(self._caller.ended)
         elif self._made and not self._made.is_gone:

@@ -162,34 +162,35 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class OutputInfo:
-    """One output of a model, without its content."""
-
-    name: str
-    type: str
-    shape: tuple[int, ...]
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class Tried:
     """One order that went all its way: who did what, at what price, in what time.
 
-    `paid_cu` is what moved; `balance_cu` is what this node and the worker owe each other after
-    it. `acked` says that both sides have it in their books.
+    `model` is a CID. `why` says how results are compared, and `checked` how many items were
+    computed again; `wrong` is the code of what was wrong with item `wrong_item`, empty when
+    nothing was. `paid_cu` is what moved, and a gift moves nothing; `acked`: both sides have it
+    in their books. `owed_before` and `owed_after` are what this node has signed to owe the
+    worker in all. `times_s` says how long each part took, `numbers` are the first of the
+    first output.
     """
 
     worker: str
     model: str
+    name: str
+    why: str
+    sizes: Mapping[str, int]
     items: int
     price_cu: int
     paid_cu: int
-    balance_cu: int
+    is_gift: bool
     acked: bool
-    total_s: float
-    computed_s: float
-    outputs: tuple[OutputInfo, ...]
-    digest: str
+    checked: int
+    wrong: str
+    wrong_item: int
+    owed_before: int
+    owed_after: int
+    times_s: Mapping[str, float]
+    output: str
+    numbers: tuple[float, ...]
 
 
 def network_info(network: Network, active: bytes) -> NetworkInfo:

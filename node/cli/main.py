@@ -18,7 +18,7 @@ from node import __version__
 from node.exits import ExitCode
 
 GROUPS = (
-    *("run", "status", "peers", "network", "pause", "log", "try_"),
+    *("run", "status", "peers", "network", "pause", "log", "doctor", "try_"),
     *("hardware", "bench", "config", "paths", "explain", "completion", "version"),
 )
 """The files of node/cli/ that hold commands, in the order of the help."""

@@ -27,7 +27,7 @@ def register(commands: Commands) -> None:
     tried.add_argument("model", metavar="MODEL.onnx", type=Path, help="an ONNX file")
     tried.add_argument("--items", type=int, default=1, metavar="N", help="how many inputs")
     tried.add_argument(
-        "--set-size",
+        "--dim",
         dest="sizes",
         action="append",
         default=[],
@@ -69,27 +69,36 @@ def step(progress: dict[str, Any]) -> str:
 
 def rows(tried: dict[str, Any], model: str) -> list[tuple[str, str]]:
     """Say what came of it, one thing in a line."""
-    outputs = [
-        f"{each['name']} {each['type']}{each['shape']}, {each['bytes']:,} bytes"
-        for each in tried["outputs"]
-    ]
-    balance = tried["balance_cu"]
-    owes = "it owes this node" if balance > 0 else "this node owes it"
-    books = "both have it in their books" if tried["acked"] else "the worker has not said so yet"
+    times = tried["times_s"]
+    parts = ", ".join(f"{name} {lasting(took_s)}" for name, took_s in times.items())
+    numbers = ", ".join(f"{each:.6g}" for each in tried["numbers"])
+    sizes = ", ".join(f"{name}={size}" for name, size in tried["sizes"].items())
     return [
         ("worker", tried["worker"]),
         ("model", f"{model}, {tried['model']}"),
-        ("items", f"{tried['items']:,}"),
-        ("price", cu(tried["price_cu"])),
-        (
-            "time",
-            f"{lasting(tried['total_s'])}, of which it computed {lasting(tried['computed_s'])}",
-        ),
-        ("result", f"{counted(len(outputs), 'output')}: {'; '.join(outputs)}"),
-        ("digest", tried["digest"]),
-        ("paid", f"{cu(tried['paid_cu'])}; {books}"),
-        ("balance", f"{owes} {cu(abs(balance))}" if balance else "even"),
+        ("compared", tried["why"]),
+        ("items", f"{tried['items']:,}{f' of {sizes}' if sizes else ''}"),
+        ("time", f"{lasting(sum(times.values()))}: {parts}"),
+        ("result", f"{tried['output']}, which begins with {numbers or 'nothing to show'}"),
+        ("check", _verdict(tried)),
+        ("price", "a gift, from idle time" if tried["is_gift"] else cu(tried["price_cu"])),
+        ("paid", _moved(tried)),
     ]
+
+
+def _verdict(tried: dict[str, Any]) -> str:
+    again = f"{counted(tried['checked'], 'item')} computed again here"
+    if tried["wrong"]:
+        return f"WRONG: item {tried['wrong_item']} is {tried['wrong']}; {again}; nothing is paid"
+    return f"right: {again}"
+
+
+def _moved(tried: dict[str, Any]) -> str:
+    if not tried["paid_cu"]:
+        return "nothing"
+    books = "both have it in their books" if tried["acked"] else "the worker has not said so yet"
+    owed = f"owed to this worker in all: {tried['owed_before']:,}, now {tried['owed_after']:,} CU"
+    return f"{cu(tried['paid_cu'])}; {owed}; {books}"
 
 
 def _size(text: str) -> tuple[str, int]:

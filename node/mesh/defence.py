@@ -37,7 +37,8 @@ from protocol.keys import parse_peer_id, peer_id
 from protocol.known import range_of
 from protocol.reasons import Reason
 
-#: Handshakes of those who dial us at a time: each costs some milliseconds of processor time.
+#: Handshakes of those who dial us at a time, each some milliseconds of processor time. Beyond it a
+#: place with fewer of them takes the turn of the busiest one.
 HANDSHAKES_MAX = 64
 
 #: Handshakes at a time from one place.
@@ -83,6 +84,7 @@ class Defence:
     def __init__(self, config: MeshConfig, me: bytes, behaviour: Behaviour) -> None:
         """Read the owner's lists."""
         self._me = me
+        self.elsewhere = ""  # from where somebody came who has the key of this node
         self._behaviour = behaviour
         self._allow = _keys(config.allow)
         self._deny = _keys(config.deny)
@@ -108,7 +110,9 @@ class Defence:
             self._arriving.popleft()
         place, is_range = place_of(remote)
         from_there = sum(1 for _, each in self._arriving if each == place)
-        if len(self._arriving) >= HANDSHAKES_MAX or from_there >= HANDSHAKES_PER_PLACE_MAX:
+        if from_there >= HANDSHAKES_PER_PLACE_MAX:
+            return False
+        if len(self._arriving) >= HANDSHAKES_MAX and not self._displaces(from_there):
             return False
         if self._is_full(place, is_range) and self._spare(place) is None:
             return False
@@ -123,7 +127,7 @@ class Defence:
         self._has_arrived(place)
         if self.objection(peer) is not None:
             if peer == self._me:
-                log.warning("identity_elsewhere", peer=peer_id(peer), address=remote)
+                self.note_twin(remote)
             return False
         same = sum(1 for each in self._open if each.peer == peer)
         if same >= CONNECTIONS_PER_KEY_MAX:
@@ -166,12 +170,29 @@ class Defence:
         """Count it no more."""
         self._open.pop(connection, None)
 
+    def note_twin(self, where: str) -> None:
+        """Note that somebody with the key of this node was seen; the owner has copied it."""
+        self.elsewhere = where
+        log.warning("identity_elsewhere", peer=peer_id(self._me), where=where)
+
     # --- counting -------------------------------------------------------------------------------
 
     def _is_full(self, place: str, is_range: bool) -> bool:
         most = self._most_per_range if is_range else self._most_per_address
         inbound = Counter(at for each, at in self._open.items() if each.inbound)
         return inbound[place] >= most
+
+    def _displaces(self, from_there: int) -> bool:
+        """Forget the oldest handshake of the busiest place, for a place with fewer of them.
+
+        Else sixty places that say nothing would keep everybody out; it is the transport that
+        bounds how many there are, and ends the oldest.
+        """
+        busiest, count = Counter(each for _, each in self._arriving).most_common(1)[0]
+        if from_there >= count:
+            return False
+        self._has_arrived(busiest)
+        return True
 
     def _has_arrived(self, place: str) -> None:
         for each in self._arriving:

@@ -204,6 +204,13 @@ class Framed:
             self._waiting.close()
             self._tell()
 
+    def lose(self, why: str) -> None:
+        """Take note that the connection is gone. What has arrived can still be taken."""
+        if not self._is_over:
+            self._error = Lost(why)
+        self._waiting.close()
+        self._tell()
+
     async def settle(self, nursery: trio.Nursery) -> None:
         """Stop running, but not within a frame: a cancelled write would take back what was said."""
         with trio.move_on_after(SETTLE_S_MAX):

@@ -151,6 +151,9 @@ class Meetings:
             reason = Reason.UNREACHABLE
             try:
                 reason = await keep(link, self._on_rtt)
+                if reason is Reason.STALE:  # another start of this node came, and not by us
+                    told_by = peer_id(connection.peer)
+                    self._defence.note_twin(f"elsewhere, as {told_by} says,")
             except RemoteProtocolError as error:
                 reason = error.reason
                 self._blame(connection.peer, error.reason, error.detail)
@@ -209,6 +212,8 @@ class Meetings:
         """A link has ended; a peer without any has left."""
         self._links.pop(link.connection, None)
         link.peer.remove(link)
+        for wire in list(link.wires):  # whoever does not listen would not notice
+            wire.lose("the connection has ended")
         if not link.peer.is_connected:
             self._leave(link.peer, reason)
 

@@ -31,7 +31,7 @@ from node.mesh.framed import Framed, Pace, running
 from node.mesh.hello import HELLO, Greeter, Introduction
 from node.mesh.leaves import leaves, the_only
 from node.mesh.meetings import Meetings, OnLeft, OnMet
-from node.mesh.peer import Peer
+from node.mesh.peer import Link, Peer
 from node.mesh.transport import Endpoint, Lost, Service, Stream, Transport, TransportError
 from node.mesh.wires import Wires
 from node.networks import Network
@@ -205,14 +205,14 @@ class Mesh:
     async def _serve(self, handler: Speak, stream: Stream) -> None:
         """Serve one stream of a peer; whatever goes wrong on it ends nothing else."""
         link = await self._meetings.admitted(stream.connection)
-        peer = link.peer if link else None
-        if peer is None or peer.serving >= self._streams_per_peer:
+        if link is None or link.peer.serving >= self._streams_per_peer:
             await stream.reset()
             return
+        peer = link.peer
         peer.serving += 1
         peer.used_s = trio.current_time()
         try:
-            async with running(self._framed(stream, peer)) as wire:
+            async with running(self._framed(stream, link)) as wire:
                 await handler(peer, wire)
                 await wire.end()
         except Exception as error:  # noqa: BLE001 - each kind is told apart and dealt with
@@ -233,9 +233,11 @@ class Mesh:
                         "stream_failed", peer=peer_id(peer.key), protocol=protocol, exc_info=leaf
                     )
 
-    def _framed(self, stream: Stream, peer: Peer) -> Framed:
+    def _framed(self, stream: Stream, link: Link) -> Framed:
         up, down = self._paces
-        return Framed(stream, room=peer.room, up=up, down=down)
+        wire = Framed(stream, room=link.peer.room, up=up, down=down)
+        link.wires.add(wire)
+        return wire
 
     # --- small things ---------------------------------------------------------------------------
 

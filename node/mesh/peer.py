@@ -10,6 +10,7 @@ looks only at what both know (:func:`standing`), if it answers.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from weakref import WeakSet
 
 import trio
 
@@ -35,6 +36,7 @@ class Link:
     answered_s: float
     rtt_s: float | None = None
     is_leaving: bool = False
+    wires: WeakSet[Framed] = field(default_factory=WeakSet, repr=False)
     peer: "Peer" = field(init=False, repr=False)
 
     @property

@@ -66,6 +66,7 @@ class Waiting:
         self._said_bytes = 0
         self._tensor_frames = 0
         self._taken = trio.Event()
+        self._closed = False
 
     def __len__(self) -> int:
         """How many frames wait."""
@@ -88,15 +89,22 @@ class Waiting:
 
     async def wait_for_room(self) -> None:
         """Return when more may be read. The room is looked at again soon: others free it, too."""
-        while self._frames and (self._tensor_frames > TENSOR_FRAMES_MAX or self._room.is_full):
+        while self._is_held_back() and not self._closed:
             self._taken = trio.Event()
             with trio.move_on_after(LOOK_S):
                 await self._taken.wait()
+
+    def _is_held_back(self) -> bool:
+        return bool(self._frames) and (
+            self._tensor_frames > TENSOR_FRAMES_MAX or self._room.is_full
+        )
 
     def close(self) -> None:
         """Give back the room: what still waits is no more than what it is."""
         self._room.use(-self._used_bytes)
         self._room, self._used_bytes = Room(1 << 62), 0
+        self._closed = True
+        self._taken.set()
 
     def _count(self, frame: Frame, sign: int) -> None:
         match frame:

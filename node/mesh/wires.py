@@ -48,8 +48,8 @@ class _Wire:
 class Wires:
     """Opens streams and keeps them warm. Works while the nursery does."""
 
-    def __init__(self, tasks: trio.Nursery, frame: Callable[[Stream, Peer], Framed]) -> None:
-        """Streams run among `tasks`; `frame` puts frames on a stream to a peer."""
+    def __init__(self, tasks: trio.Nursery, frame: Callable[[Stream, Link], Framed]) -> None:
+        """Streams run among `tasks`; `frame` puts frames on a stream of a link."""
         self._tasks = tasks
         self._frame = frame
         self._warm: dict[tuple[bytes, str], list[_Wire]] = {}
@@ -93,7 +93,7 @@ class Wires:
 
     async def _opened(self, peer: Peer, protocol: str) -> _Wire:
         link, stream = await peer.open(protocol)
-        wire = _Wire(self._frame(stream, peer), link, protocol, trio.current_time())
+        wire = _Wire(self._frame(stream, link), link, protocol, trio.current_time())
         self._tasks.start_soon(self._run, wire)
         return wire
 

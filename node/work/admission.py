@@ -104,7 +104,7 @@ class Admission:
         self._may_work = may_work
         self._wanted = wanted
         self._gift = GIFTS[gift]
-        self._room_bytes = room_bytes
+        self._room_bytes = self._all_bytes = room_bytes
 
     async def admit(self, peer: Who, order: Sealed[Order], table: ShapeTable) -> Admitted:
         """Take an order on, or raise Refused; RemoteProtocolError: it contradicts itself."""
@@ -131,10 +131,15 @@ class Admission:
             detail = f"{size_bytes} bytes are wanted, {self._room_bytes} are free"
             raise Refused(Reason.BUSY, detail)
         order_class, accept = self._accounts.accept(
-            order, standing_of(peer), gift_policy=self._gift, idle=True
+            order, standing_of(peer), gift_policy=self._gift, idle=self.is_idle
         )
         self._room_bytes -= size_bytes
         return Admitted(order, table, model, group, order_class, accept, size_bytes)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no order is in work: what is done now takes time from nobody who pays."""
+        return self._room_bytes == self._all_bytes
 
     def leave(self, admitted: Admitted) -> None:
         """Give back the room of an order that is over."""

@@ -131,8 +131,8 @@ class Worker:
         taken = self._working.take(admitted)
         try:
             return await self._carry_out(taken, wire)
-        except EndedEarlyError as ended:
-            await self._cancelled(taken, wire, ended)
+        except EndedEarlyError:
+            await self._cancelled(taken, wire)
             return False
         except RemoteProtocolError as error:
             await self._give_up(taken, wire, error)
@@ -189,8 +189,8 @@ class Worker:
             await wire.send(StatementFrame(taken.admitted.accept.wire))
             try:
                 return await self._finish(taken, wire)
-            except EndedEarlyError as ended:
-                await self._cancelled(taken, wire, ended)
+            except EndedEarlyError:
+                await self._cancelled(taken, wire)
                 return False
         row = self._orders.find(order.id, Role.WORKER)
         if row and row.peer == peer.key and row.accept and row.result:
@@ -218,9 +218,8 @@ class Worker:
         )
         await wire.send(StatementFrame(self._accounts.sign(refuse).wire))
 
-    async def _cancelled(self, taken: Taken, wire: Framed, ended: EndedEarlyError) -> None:
+    async def _cancelled(self, taken: Taken, wire: Framed) -> None:
         self._working.cancelled(taken)
-        self._post("order_cancelled", peer=taken.peer.hex(), reason=ended.reason)
         await wire.end()
 
     async def _give_up(self, taken: Taken, wire: Framed, error: CommonsError) -> None:

@@ -36,6 +36,9 @@ ENVIRONMENT = "onnxruntime cpu"
 #: No single order computes longer, whatever its time to live: what takes longer is many orders.
 COMPUTE_S_MAX = 3600.0
 
+#: How often ended orders are looked through.
+FORGET_S = 86_400.0
+
 
 @dataclass(eq=False)
 class Taken:
@@ -94,7 +97,7 @@ class Working:
     async def open(self) -> AsyncIterator[None]:
         """Compute inside the block; first, close what an earlier process has left open."""
         self._close_what_was_left()
-        async with beside() as nursery:
+        async with beside(self._forget_old) as nursery:
             self._nursery = nursery
             try:
                 yield
@@ -200,6 +203,7 @@ class Working:
         taken.error = Refused(Reason.REQUESTER_CANCELLED)
         taken.scope.cancel()
         self._close(taken)
+        self._post("order_cancelled", peer=taken.peer.hex(), begun=begun)
         if not taken.has_inputs:
             self._forget(taken)
 
@@ -248,6 +252,15 @@ class Working:
             elif row.id not in self._accounts.books.account(row.peer).claims:
                 statements.append(self._orders.stands(row.id, State.SETTLED))
         self._accounts.write(statements)
+
+    async def _forget_old(self) -> None:
+        """Drop what ended a month ago, in whichever role, with all that belongs to it."""
+        while True:
+            old, statement = self._orders.forget()
+            if old:
+                self._accounts.write([statement])
+                await self._results.drop(old)
+            await trio.sleep(FORGET_S)
 
     def _close(self, taken: Taken) -> None:
         """Write down how an order ended; it is settled when nothing is due, by these books."""

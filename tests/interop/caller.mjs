@@ -26,15 +26,15 @@ function within(promise, what) {
 // One stream. It is read all the time; whoever asks for a frame waits until it is whole.
 export class Wire {
   size = 0; // bytes that came, in all
-  seen = Buffer.alloc(0); // ... and have not been taken as frames
   pings = 0; // those of the other side, which were answered
+  #seen = Buffer.alloc(0); // what nobody has taken yet
   #over = false;
+  #inbox; // frames, once the stream is attended
   #out = [];
   #told = Promise.withResolvers();
   #due = Promise.withResolvers();
 
-  constructor(stream, { answersPings = true } = {}) {
-    this.answersPings = answersPings;
+  constructor(stream) {
     stream.sink(this.#said()).catch(() => {}); // the other side let go: the reader says so
     this.#read(stream);
   }
@@ -43,7 +43,7 @@ export class Wire {
     try {
       for await (const piece of stream.source) {
         this.size += piece.byteLength;
-        this.seen = Buffer.concat([this.seen, piece.subarray()]);
+        this.#seen = Buffer.concat([this.#seen, piece.subarray()]);
         this.#tell();
       }
     } catch {
@@ -83,24 +83,38 @@ export class Wire {
 
   // The next bytes as they come, without looking at them; undefined when there are no more.
   async bytes() {
-    while (!this.seen.length && !this.#over) await this.#told.promise;
-    const taken = this.seen;
-    this.seen = Buffer.alloc(0);
+    while (!this.#seen.length && !this.#over) await this.#told.promise;
+    const taken = this.#seen;
+    this.#seen = Buffer.alloc(0);
     return taken.length ? taken : undefined;
   }
 
   // The next frame that is no ping, as its kind and payload; undefined when there are no more.
   frame(what = "a frame") {
-    return within(this.#frame(), what);
+    return within(this.#inbox ? this.#next() : this.#frame(), what);
+  }
+
+  // From now on pings are answered at once, whether anybody asks for frames or not.
+  async attend() {
+    this.#inbox = [];
+    for (let frame = await this.#frame(); frame; frame = await this.#frame()) {
+      this.#inbox.push(frame);
+      this.#tell();
+    }
+  }
+
+  async #next() {
+    while (!this.#inbox.length && !this.#over) await this.#told.promise;
+    return this.#inbox.shift();
   }
 
   async #frame() {
     for (;;) {
-      const found = readFrame(this.seen); // checks the frame; its payload is taken as it came
+      const found = readFrame(this.#seen); // checks the frame; its payload is taken as it came
       if (found) {
-        const payload = this.seen.subarray(4, found.size);
-        this.seen = this.seen.subarray(found.size);
-        if (found.kind !== PING || !this.answersPings) return { kind: found.kind, payload };
+        const payload = this.#seen.subarray(4, found.size);
+        this.#seen = this.#seen.subarray(found.size);
+        if (found.kind !== PING) return { kind: found.kind, payload };
         this.pings += 1;
         this.send(writeFrame(PONG, payload));
       } else if (this.#over) return undefined;
@@ -132,10 +146,10 @@ export class Caller {
       transports: [tcp()],
       connectionEncrypters: [noise()],
       streamMuxers: [yamux()],
-      services: { identify: identify({ runOnConnectionOpen: false }), ping: ping() },
+      services: { identify: identify(), ping: ping() },
     });
     for (const [protocol, serve] of Object.entries(serves))
-      await node.handle(protocol, ({ stream }) => serve(new Wire(stream, { answersPings: false })));
+      await node.handle(protocol, ({ stream }) => serve(new Wire(stream)));
     return new Caller(seed, node);
   }
 
@@ -151,8 +165,16 @@ export class Caller {
     return within(this.node.dial(multiaddr(address)), "a dial");
   }
 
-  async open(connection, protocol, options) {
-    return new Wire(await within(connection.newStream(protocol), `a stream of ${protocol}`), options);
+  async open(connection, protocol) {
+    return new Wire(await within(connection.newStream(protocol), `a stream of ${protocol}`));
+  }
+
+  // What the next peer says in identify.
+  identified() {
+    const { promise, resolve } = Promise.withResolvers();
+    const heard = ({ detail }) => resolve(detail);
+    this.node.addEventListener("peer:identify", heard, { once: true });
+    return within(promise, "what identify says");
   }
 
   // Waits until the other side has closed the connection.

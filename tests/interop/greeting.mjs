@@ -2,16 +2,14 @@
 // A hello as a dialer says it, step by step, so that each step can be a wrong one.
 
 import { randomBytes } from "node:crypto";
-import { Refused } from "./canon.mjs";
-import { readStatement } from "./keys.mjs";
+import { Refused, toJson } from "./canon.mjs";
+import { parsePeerId, readStatement } from "./keys.mjs";
 import { KINDS } from "./kinds.mjs";
 import { checkHello, checkMembership, parseInvite } from "./names.mjs";
 import { firstHello, ownAdvert, provenHello, seal, STATEMENT, statement } from "./writer.mjs";
-import { parsePeerId } from "./keys.mjs";
-import { toJson } from "./canon.mjs";
 
 export const HELLO = "/commons/hello/1";
-const LISTENER = 1n;
+export const LISTENER = 1n;
 
 // Where a daemon is and what its invite gives, which is all that a stranger can be told.
 export function placeOf({ address, invite }) {
@@ -25,9 +23,8 @@ export class Greeting {
   constructor(caller, place, connection, control) {
     Object.assign(this, { caller, place, connection, control });
     const incarnation = randomBytes(8);
-    this.advert = seal(
-      "advert", ownAdvert({ me: caller.key, incarnation }), place.network, caller.secret,
-    );
+    this.own = ownAdvert({ me: caller.key, incarnation });
+    this.advert = seal("advert", this.own, place.network, caller.secret);
     const { network, version, key: peer } = place;
     this.mine = firstHello({
       me: caller.key, peer, network, version, advert: this.advert, incarnation,
@@ -52,11 +49,11 @@ export class Greeting {
   }
 
   say(hello) {
-    this.control.send(this.written(hello));
+    this.control.send(statement(this.sealed(hello)));
   }
 
-  written(hello, { network = this.place.network, secret = this.caller.secret } = {}) {
-    return statement(seal("hello", hello, network, secret));
+  sealed(hello, network = this.place.network) {
+    return seal("hello", hello, network, this.caller.secret);
   }
 
   // The second hello, by the rules: `secret` and `nonce` are what a wrong one may get wrong.

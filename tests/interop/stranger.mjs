@@ -6,17 +6,28 @@ import "./polyfill.mjs";
 import { randomBytes } from "node:crypto";
 import { createInterface } from "node:readline";
 import { Caller } from "./caller.mjs";
-import { decode, toJson } from "./canon.mjs";
-import { advertIn, Greeting, HELLO, placeOf, shown } from "./greeting.mjs";
+import { decode } from "./canon.mjs";
+import { advertIn, Greeting, placeOf, shown } from "./greeting.mjs";
 import { peerId } from "./keys.mjs";
 import { KINDS } from "./kinds.mjs";
 import { relayed } from "./middleman.mjs";
-import { document, DOCUMENT, PING, PONG, STATEMENT, writeFrame } from "./writer.mjs";
+import { membershipProof } from "./names.mjs";
+import {
+  CANCEL, document, DOCUMENT, END, NOTHING, PING, PONG, statement, STATEMENT, writeFrame,
+} from "./writer.mjs";
 
 const VIEW = "/commons/view/1";
-const CANCEL = 10;
-const END = 13;
 const members = new Map(); // who was let in and stays, by peer id
+
+function take(peer) {
+  const found = members.get(peer);
+  members.delete(peer);
+  return found;
+}
+
+const rowOf = ({ own }) => ({
+  node: own.node, issued_at_s: own.issued_at_s, sequence: own.sequence, met: 1n,
+});
 
 async function alone(work) {
   const caller = await Caller.start();
@@ -31,8 +42,9 @@ async function alone(work) {
 
 const asks = ({ address }) =>
   alone(async (caller) => {
+    const identified = caller.identified(); // which it does by itself with each connection
     const connection = await caller.dial(address);
-    const told = await caller.node.services.identify.identify(connection);
+    const told = await identified;
     const rtt_ms = await caller.node.services.ping.ping(connection.remotePeer);
     const { protocols, agentVersion: agent, protocolVersion: speaks } = told;
     const addresses = told.listenAddrs.map(String);
@@ -45,6 +57,7 @@ async function joins(told) {
   const greeting = await Greeting.begin(caller, place);
   const hello = await greeting.complete();
   members.set(caller.peer, greeting);
+  greeting.control.attend();
   const advert = advertIn(hello.advert, place.network);
   const bare = shown(greeting.theirs);
   return { peer: caller.peer, first: bare, hello: shown(hello), advert };
@@ -62,36 +75,28 @@ async function pings({ peer }) {
 
 // Tells of itself, hears of others, and wants all of these: the exchange of section 11.
 async function exchanges({ peer, until }) {
-  const { caller, connection, mine, place } = members.get(peer);
-  const view = await caller.open(connection, VIEW);
-  const issued_at_s = BigInt(Math.floor(Date.now() / 1000));
-  view.send(document("summary", {
-    held: [{ node: caller.key, issued_at_s, sequence: 1n, met: 1n }],
-  }));
+  const member = members.get(peer);
+  const view = await member.caller.open(member.connection, VIEW);
+  view.send(document("summary", { held: [rowOf(member)] }));
   const adverts = {};
-  const offered = [];
   while (until.some((each) => !(each in adverts))) {
     const frame = await view.frame("what the view says");
     if (!frame) throw new Error("the stream of the view has ended");
     if (frame.kind === STATEMENT) {
-      const advert = advertIn(frame.payload, place.network);
+      const advert = advertIn(frame.payload, member.place.network);
       adverts[peerId(Buffer.from(advert.node, "hex"))] = advert;
     } else if (frame.kind === DOCUMENT) {
       const { kind, value } = decode(frame.payload, ["summary", "wanted"], KINDS);
-      if (kind !== "summary") continue; // it knows us from our hello
-      offered.push(...value.held.map((row) => peerId(row.node)));
-      const nodes = value.held.map((row) => row.node).sort(Buffer.compare);
-      view.send(document("wanted", { nodes }));
+      if (kind === "wanted") view.send(statement(member.advert));
+      else view.send(document("wanted", { nodes: value.held.map((row) => row.node).sort(Buffer.compare) }));
     }
   }
-  view.send(writeFrame(END, Buffer.alloc(0)));
-  return { adverts, offered, incarnation: mine.incarnation.toString("hex") };
+  return { adverts }; // the stream stays: its end would be the end of being a neighbour
 }
 
 async function leaves({ peer }) {
-  const { caller, connection, control } = members.get(peer);
-  members.delete(peer);
-  control.send(writeFrame(END, Buffer.alloc(0)));
+  const { caller, connection, control } = take(peer);
+  control.send(writeFrame(END, NOTHING));
   await caller.closed(connection);
   await caller.stop();
   return {};
@@ -100,13 +105,12 @@ async function leaves({ peer }) {
 // --- what does not: the first hello --------------------------------------------------------------
 
 const FIRST = {
-  other_network: (it) => ({ network: randomBytes(16) }),
-  other_peer: (it) => ({ peer: randomBytes(32) }),
-  other_node: (it) => ({ node: randomBytes(32) }),
-  other_role: (it) => ({ role: 1n }),
-  no_secret: (it) => ({ secret_version: 0n }),
-  later_version: (it) => ({ speaks_low: 7n, speaks_high: 9n }),
-  wrong_clock: (it) => ({ wall_ms: it.wall_ms - 3_600_000n }),
+  other_network: () => ({ network: randomBytes(16) }),
+  other_peer: () => ({ peer: randomBytes(32) }),
+  other_role: () => ({ role: 1n }),
+  no_secret: () => ({ secret_version: 0n }),
+  later_version: () => ({ speaks_low: 7n, speaks_high: 9n }),
+  wrong_clock: ({ wall_ms }) => ({ wall_ms: wall_ms - 3_600_000n }),
 };
 
 const says = ({ wrong, ...told }) =>
@@ -115,32 +119,32 @@ const says = ({ wrong, ...told }) =>
     greeting.theirs = await greeting.hear();
     const hello = { ...greeting.mine, ...FIRST[wrong](greeting.mine) };
     // Whoever is of another network signs for that one.
-    greeting.control.send(greeting.written(hello, { network: hello.network }));
+    greeting.control.send(statement(greeting.sealed(hello, hello.network)));
     if (greeting.place.version) return greeting.refused();
     const frame = await greeting.control.frame("a reason");
-    return { kind: frame?.kind, reason: frame?.kind === CANCEL && String(frame.payload) };
+    return { reason: frame?.kind === CANCEL ? String(frame.payload) : `frame ${frame?.kind}` };
   });
 
 // --- what does not: the proof --------------------------------------------------------------------
 
 const PROOFS = {
   wrong_secret: (it) => it.proven({ secret: randomBytes(32) }),
+  retired_secret: (it) => it.proven(), // told is an invite from before
+  unknown_version: (it) => it.proven({ version: it.place.version + 7n }),
   other_nonce: (it) => it.proven({ nonce: randomBytes(32) }),
-  // Answers the right nonce, and proves another one.
   proof_of_other_nonce: (it) => ({
     ...it.proven({ nonce: randomBytes(32) }), answers: it.theirs.nonce,
   }),
-  as_listener: (it) => ({
-    ...it.proven(),
-    proof: it.proven.call({ ...it, mine: { ...it.mine, role: 1n } }).proof,
-  }),
+  proof_of_listener: (it) => {
+    const mirrored = { ...it.mine, role: 1n };
+    return { ...it.proven(), proof: membershipProof(it.place.secret, mirrored, it.theirs.nonce) };
+  },
   no_proof: (it) => ({ ...it.proven(), proof: Buffer.alloc(0) }),
-  none_at_all: (it) => it.mine,
-  other_nonce_of_mine: (it) => {
+  first_again: (it) => it.mine,
+  new_nonce: (it) => {
     it.mine = { ...it.mine, nonce: randomBytes(32) };
     return it.proven();
   },
-  other_version: (it) => it.proven({ version: it.place.version + 7n }),
 };
 
 const proves = ({ wrong, ...told }) =>
@@ -151,21 +155,13 @@ const proves = ({ wrong, ...told }) =>
     return greeting.refused();
   });
 
-const isHeld = ({ ...told }) =>
-  alone(async (caller) => {
-    const greeting = await Greeting.begin(caller, placeOf(told));
-    await greeting.open();
-    greeting.say(greeting.proven());
-    return greeting.refused();
-  });
-
 // Says again, on a new connection, byte for byte what once was let in.
 const repeats = (told) =>
   alone(async (caller) => {
     const good = await Greeting.begin(caller, placeOf(told));
     await good.complete();
-    const said = [good.written(good.mine), good.written(good.proven())];
-    good.control.send(writeFrame(END, Buffer.alloc(0)));
+    const said = [good.mine, good.proven()].map((each) => statement(good.sealed(each)));
+    good.control.send(writeFrame(END, NOTHING));
     await caller.closed(good.connection);
     const again = await Greeting.begin(caller, placeOf(told));
     again.theirs = await again.hear();
@@ -176,19 +172,17 @@ const repeats = (told) =>
 // --- what does not: everything else --------------------------------------------------------------
 
 // Asks for more before it is let in: what comes on these streams until the daemon ends it all.
-const hurries = (told) =>
+const hurries = ({ protocols, ...told }) =>
   alone(async (caller) => {
     const greeting = await Greeting.begin(caller, placeOf(told));
     const others = [];
-    for (const protocol of told.protocols)
-      others.push(await caller.open(greeting.connection, protocol));
-    const held = [{ node: caller.key, issued_at_s: 1n, sequence: 1n, met: 1n }];
-    for (const each of others) each.send(document("summary", { held }));
+    for (const each of protocols) others.push(await caller.open(greeting.connection, each));
+    for (const each of others) each.send(document("summary", { held: [rowOf(greeting)] }));
     await greeting.open();
     greeting.say(greeting.proven({ secret: randomBytes(32) }));
-    const told_too = await greeting.refused();
+    const said = await greeting.refused();
     await Promise.all(others.map((each) => each.over()));
-    return { ...told_too, elsewhere: others.map((each) => each.size) };
+    return { ...said, elsewhere: others.map((each) => each.size) };
   });
 
 const asksFor = ({ address, protocol }) =>
@@ -203,16 +197,16 @@ const asksFor = ({ address, protocol }) =>
   });
 
 const GARBAGE = {
-  noise: () => randomBytes(5000),
+  other_protocol: () => Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
   unknown_frame: () => writeFrame(99, randomBytes(8)),
   large_frame: () => Buffer.concat([Buffer.from([1, 0xff, 0xff, 0xff]), randomBytes(60_000)]),
   data: () => writeFrame(4, randomBytes(1000)),
   document: () => document("summary", { held: [] }),
-  no_hello: (it) => writeFrame(STATEMENT, it.advert),
+  other_statement: (it) => statement(it.advert),
   broken_signature: (it) => {
-    const bytes = it.written(it.mine);
-    bytes[10] ^= 1;
-    return bytes;
+    const wire = it.sealed(it.mine);
+    wire[10] ^= 1;
+    return statement(wire);
   },
 };
 
@@ -221,23 +215,24 @@ const spoils = ({ garbage, ...told }) =>
     const greeting = await Greeting.begin(caller, placeOf(told));
     greeting.theirs = await greeting.hear();
     greeting.control.send(GARBAGE[garbage](greeting));
-    return greeting.refused();
+    const last = await greeting.control.frame("the end");
+    if (!last) await caller.closed(greeting.connection); // else it waits a while for us to go
+    return { kind: last?.kind, reason: last && String(last.payload) };
   });
 
 // The same by one who was let in.
 async function spoilsLater({ peer, garbage }) {
-  const greeting = members.get(peer);
-  members.delete(peer);
-  greeting.control.send(GARBAGE[garbage](greeting));
-  await greeting.caller.closed(greeting.connection);
-  await greeting.caller.stop();
+  const { caller, connection, control, ...rest } = take(peer);
+  control.send(GARBAGE[garbage](rest));
+  await caller.closed(connection);
+  await caller.stop();
   return {};
 }
 
 // --- wishes --------------------------------------------------------------------------------------
 
 const WISHES = {
-  asks, joins, pings, exchanges, leaves, says, proves, isHeld, repeats, hurries, asksFor, spoils,
+  asks, joins, pings, exchanges, leaves, says, proves, repeats, hurries, asksFor, spoils,
   spoilsLater,
   relays: ({ how, ...told }) => relayed(how, placeOf(told)),
 };

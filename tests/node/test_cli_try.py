@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_the_order_is_asked_for_with_the_whole_path_of_the_model(
     node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["--items", "3", "--set-size", "rows=4", "--set-size", "a=b=7"]
+    words = ["--items", "3", "--dim", "rows=4", "--dim", "a=b=7"]
     with pytest.raises(SystemExit):
         main(["try", WORKER, "m.onnx", *words])
     assert main(["try", WORKER[8:16], "m.onnx", *words[:4]]) == ExitCode.OK
@@ -43,32 +44,39 @@ def test_who_did_what_at_what_price_in_what_time_is_said(
     assert lines["worker"] == WORKER
     assert lines["model"] == f"m.onnx, {TRIED.model}"
     assert lines["price"] == "1,200 CU"
-    assert lines["time"] == "0.75 s, of which it computed 0.02 s"
-    assert lines["result"] == "1 output: y float[2, 32], 256 bytes"
-    assert lines["paid"] == "1,200 CU; both have it in their books"
-    assert lines["balance"] == "this node owes it 1,200 CU"
+    assert lines["items"] == "2 of rows=4"
+    assert lines["time"] == "0.75 s: intake 0.5 s, work 0.25 s"
+    assert lines["result"] == "float[2, 32], which begins with 0.5, -1.25"
+    assert lines["check"] == "right: 2 items computed again here"
+    assert lines["paid"] == (
+        "1,200 CU; owed to this worker in all: 300, now 1,500 CU; both have it in their books"
+    )
     assert printed.err == ""  # nobody waits at a terminal
 
 
 @pytest.mark.parametrize(
-    ("balance", "acked", "words"),
-    [(5, True, "it owes this node 5 CU"), (0, False, "even")],
+    ("changes", "words"),
+    [
+        ({"acked": False}, "the worker has not said so yet"),
+        ({"paid_cu": 0, "is_gift": True}, "a gift, from idle time"),
+        (
+            {"paid_cu": 0, "wrong": "wrong_result", "wrong_item": 1},
+            "WRONG: item 1 is wrong_result; 2 items computed again here; nothing is paid",
+        ),
+    ],
 )
-def test_the_balance_is_said_from_this_side(
-    balance: int,
-    acked: bool,
+def test_what_was_not_paid_is_said_with_its_reason(
+    changes: dict[str, Any],
     words: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     async def tried(*_: object) -> object:
-        return replace(TRIED, balance_cu=balance, acked=acked)
+        return replace(TRIED, **changes)
 
     with running(FakeNode(try_model=tried), monkeypatch):
         assert main(["try", WORKER, "m.onnx"]) == ExitCode.OK
-    printed = capsys.readouterr().out
-    assert words in printed
-    assert ("has not said so yet" in printed) == (not acked)
+    assert words in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("node")
@@ -79,7 +87,7 @@ def test_as_json_each_step_is_a_line_and_the_result_the_last(
     documents = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [document["v"] for document in documents] == [1, 1, 1]
     assert documents[0]["progress"]["step"] == "accepted"
-    assert documents[-1]["tried"]["digest"] == TRIED.digest
+    assert documents[-1]["tried"]["model"] == TRIED.model
 
 
 @pytest.mark.parametrize(
@@ -117,5 +125,5 @@ def test_a_count_that_the_node_does_not_take_is_told(
 @pytest.mark.parametrize("size", ["rows", "rows=", "=4", "rows=0", "rows=x", "rows=99999999999"])
 def test_a_size_that_is_none_is_a_usage_error(size: str) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["try", WORKER, "m.onnx", "--set-size", size])
+        main(["try", WORKER, "m.onnx", "--dim", size])
     assert ended.value.code == ExitCode.USAGE

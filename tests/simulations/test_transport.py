@@ -9,10 +9,10 @@ from random import Random
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
-import trio.lowlevel
 
 from node.mesh.transport import OPEN_S_MAX, Connection, Service, Unreachable
 from protocol.keys import Keypair
+from simulations.connection import contained
 from simulations.network import Way, parse_address
 from simulations.stream import WINDOW_BYTES, SimulatedStream
 from simulations.transport import Net, SimulatedEndpoint
@@ -188,6 +188,36 @@ async def test_every_byte_passes_through_the_ways_of_its_link() -> None:
         assert await echoed(pair.here, bytes(1_000_000)) == bytes(1_000_000)
         carried = link.there.carried_bytes - before[0], link.back.carried_bytes - before[1]
         assert all(1_000_000 < each < 1_010_000 for each in carried)
+
+
+@in_virtual_time
+async def test_whoever_has_left_is_not_connected_any_more_by_a_dial_that_was_under_way() -> None:
+    net = Net()
+    async with endpoint(net, "bob", BOB) as bob, trio.open_nursery() as nursery:
+        async with endpoint(net, "alice", ALICE) as alice:
+            net.cut(ALICE, BOB)
+            nursery.start_soon(dial_in_vain, alice, bob)
+            await trio.sleep(1)
+        net.heal(ALICE, BOB)
+        await trio.sleep(1)
+        assert bob.connections == []
+    assert net._links == {}
+
+
+async def dial_in_vain(one: SimulatedEndpoint, other: SimulatedEndpoint) -> None:
+    """Be told that one has left oneself."""
+    with pytest.raises(Unreachable, match="this node has left the network"):
+        await one.dial(other.key, other.addresses)
+
+
+async def test_what_is_meant_to_end_the_program_is_not_contained() -> None:
+    async def fail(_: None) -> None:
+        raise BaseExceptionGroup("x", [ValueError("x"), KeyboardInterrupt()])
+
+    with pytest.raises(BaseExceptionGroup) as caught:
+        await contained(fail, None, "x")
+    assert caught.group_contains(KeyboardInterrupt)
+    assert not caught.group_contains(ValueError)
 
 
 @in_virtual_time

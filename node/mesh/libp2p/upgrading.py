@@ -47,9 +47,10 @@ async def upgrade_inbound(
     with _in_our_words():
         await _must_speak(wire, NOISE, "the caller does not offer encryption by Noise")
         peer, records = await prove_inbound(wire, identity)
+        stays = may_stay(peer)  # asked of our own key as well: whoever has it is to be known of
         if peer == identity.public:
             raise OwnKey("the caller has this node's own key")
-        if not may_stay(peer):
+        if not stays:
             raise Lost("this key may not stay")
         await _must_speak(records, YAMUX, "the caller does not speak Yamux")
         return peer, records

@@ -167,7 +167,7 @@ class OpenGate:
     def may_stay(self, peer: bytes, remote: str) -> bool:  # noqa: ARG002 - whoever it is
         return True
 
-    def may_stream(self, connection: Connection, open_now: int) -> bool:  # noqa: ARG002 - any
+    def may_stream(self, connection: Connection, open_now: int) -> bool:  # noqa: ARG002 - whichever it is
         return True
 
 

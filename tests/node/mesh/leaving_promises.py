@@ -164,6 +164,7 @@ async def whoever_closes_and_leaves_has_closed(scene: Scene) -> None:
         with trio.CancelScope() as scope:
             scope.cancel()
             await pair.here.close()
+        assert not scope.cancelled_caught, "there may be more to close"
         await pair.here.wait_closed()
         await pair.there.wait_closed()
         with pytest.raises(TransportError):

@@ -150,6 +150,8 @@ async def a_peer_that_stands_still_is_given_up_in_time(scene: Scene) -> None:
             nursery.start_soon(dial_in_vain)
         await scene.thaw(pair.bob.endpoint)
         assert await echoed(await pair.alice.dial(pair.bob), b"x") == b"x"
+        await pair.works()
+        await pair.forgets_all_streams()
 
 
 PROMISES = (

@@ -153,10 +153,20 @@ async def test_handshakes_that_never_end_free_their_places_in_time() -> None:
     gate = Gate()
     from_one = [gate.defence.may_come("/ip4/8.8.8.8/tcp/1") for _ in range(40)]
     assert sum(from_one) == HANDSHAKES_PER_PLACE_MAX
-    from_many = [gate.defence.may_come(public(number)) for number in range(100)]
-    assert sum(from_many) == HANDSHAKES_MAX - HANDSHAKES_PER_PLACE_MAX
     await trio.sleep(HANDSHAKE_S_MAX)
     assert gate.defence.may_come("/ip4/8.8.8.8/tcp/1")
+
+
+@in_virtual_time
+async def test_callers_of_many_places_who_say_nothing_keep_no_other_place_out() -> None:
+    """Once sixty-four silent callers kept every newcomer out for as long as they liked."""
+    gate = Gate()
+    from_many = [gate.defence.may_come(public(number)) for number in range(300)]
+    assert all(from_many)
+    assert len(gate.defence._arriving) == HANDSHAKES_MAX
+    assert not gate.defence.may_come(public(299))  # it has one already, as all others have
+    assert gate.defence.may_come("/ip4/8.8.8.8/tcp/1")
+    assert len(gate.defence._arriving) == HANDSHAKES_MAX
 
 
 @in_virtual_time

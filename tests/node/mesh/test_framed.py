@@ -47,6 +47,13 @@ def wire_of(*frames: Frame) -> bytes:
     return b"".join(bytes(each) for frame in frames for each in encode(frame))
 
 
+async def taken_rest(wire: Framed) -> None:
+    """Take data for as long as there is any."""
+    with trio.fail_after(1):
+        while True:
+            await wire.take(TensorData)
+
+
 async def taken(wire: Framed) -> int:
     """Take a whole tensor; tell how many bytes it had."""
     left = size = (await wire.take(TensorStart)).header.size_bytes
@@ -174,7 +181,7 @@ async def test_more_statements_than_may_wait_break_a_rule() -> None:
                 await trio.sleep(0.001)
         while wire._waiting:
             await wire.receive()
-        with pytest.raises(RemoteProtocolError, match="too_large"):
+        with trio.fail_after(1), pytest.raises(RemoteProtocolError, match="too_large"):
             await wire.receive()
 
 
@@ -273,12 +280,33 @@ async def _say_until_cancelled(wire: Framed, after: int) -> None:
 
 
 @in_virtual_time
-async def test_the_last_word_gets_out_though_its_speaker_leaves_at_once() -> None:
-    async with streams() as (near, far), running(Framed(far)) as other:
+async def test_a_speaker_that_is_cancelled_while_it_waits_for_a_window_loses_the_stream() -> None:
+    async with pair() as (one, other):
+        with trio.move_on_after(1):
+            await one.send_tensor(0, 0, tensor(WINDOW_BYTES_DEFAULT + MIB))
+        with pytest.raises(Lost, match="cancelled"):
+            await one.send(DocumentFrame(b"in the middle of a tensor"))
+        assert len((await other.take(TensorStart)).header.dims) == 1
+        with pytest.raises(Lost):
+            await taken_rest(other)
+
+
+@pytest.mark.parametrize("steps", range(10))
+@in_virtual_time
+async def test_the_last_word_gets_out_though_its_speaker_leaves_amid_an_answer(
+    steps: int,
+) -> None:
+    net = Net()
+    async with streams(net) as (near, far), running(Framed(far)) as other:
         async with framed(near) as one:
             await other.send(*(Ping(n) for n in range(1, 9)))
+            await trio.lowlevel.checkpoint()
+            net.cut("10.0.0.1", "10.0.0.2")  # all that is said now arrives at once
             await one.send(DocumentFrame(b"the result"))
             await one.end()
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+        net.heal("10.0.0.1", "10.0.0.2")
         assert await other.take_document() == b"the result"
         assert await other.receive() is NoFrame.CLOSED
 

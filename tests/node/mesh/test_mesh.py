@@ -114,6 +114,21 @@ async def test_whoever_gives_up_waiting_leaves_the_dial_to_the_others() -> None:
 
 
 @in_virtual_time
+async def test_a_dial_ends_when_the_peer_has_dialled_meanwhile() -> None:
+    a, b = make(1), make(2)
+    net = Net()
+    net.cut(a.host, "10.0.0.99")
+    async with on(net, a, b), trio.open_nursery() as nursery:
+        nursery.start_soon(a.mesh.meet, b.key, ["/ip4/10.0.0.99/tcp/1"])
+        await settled()
+        await b.meets(a)
+        await settled()
+        assert b.key in a.mesh.peers
+        assert a.mesh._dials._dialings == {}
+        assert len(net._links) == 1
+
+
+@in_virtual_time
 async def test_parting_tells_the_peer_why() -> None:
     a, b = make(1), make(2)
     async with on(Net(), a, b):

@@ -76,6 +76,7 @@ async def test_a_stream_whose_user_was_cancelled_is_not_used_again() -> None:
         await said(a, b, b"one")
         with trio.move_on_after(1):
             async with a.mesh.wire(b.key, ECHO):
+                assert a.mesh.peers[b.key].is_held
                 await trio.sleep_forever()
         assert warm(a, b) == 0
         assert not a.mesh.peers[b.key].is_held

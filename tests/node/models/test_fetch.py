@@ -5,6 +5,7 @@ import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -44,6 +45,11 @@ async def bring(
     return await fetch(bob.library, wire, ann.public, model, may_fetch)
 
 
+def _asked(asked: list[int], size_bytes: int) -> tuple[Reason | None, str]:
+    asked.append(size_bytes)
+    return FINE
+
+
 async def give(world: World, body: bytes, **blobs: bytes) -> bytes:
     """Put any model onto ann's shelf, and let bob have it."""
     folder = world.ann.folder / "blobs"
@@ -61,7 +67,7 @@ async def test_a_model_that_is_lent_comes_whole_and_can_be_run(tmp_path: Path) -
         await world.start()
         world.ann.library.lend(DIGEST, world.bob.public)
         asked: list[int] = []
-        taken = await bring(world, may_fetch=lambda count: (asked.append(count), FINE)[1])
+        taken = await bring(world, may_fetch=partial(_asked, asked))
         assert taken.digest == DIGEST
         assert taken.folder.is_dir()
         assert world.bob.library.find(DIGEST) is taken
@@ -78,7 +84,7 @@ async def test_what_is_here_already_is_not_fetched_again(tmp_path: Path) -> None
         world.ann.library.lend(DIGEST, world.bob.public)
         (blobs / sha256(WEIGHTS).hexdigest()).write_bytes(WEIGHTS)
         asked: list[int] = []
-        await bring(world, may_fetch=lambda count: (asked.append(count), FINE)[1])
+        await bring(world, may_fetch=partial(_asked, asked))
         assert asked == [len(GRAPH)]
 
 

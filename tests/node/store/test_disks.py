@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import ConfigError
+from node.errors import ConfigError, TakenError
 from node.store.connection import Connection
 from node.store.files import FileStore
-from node.errors import TakenError
 from node.store.trouble import trouble_of
 from tests.node.store.folders import fill, paths_below, writer_of
 from tests.node.store.store_promises import ROWS, add, texts

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import trio
 
+from node.errors import TakenError
 from node.store.connection import CHECKPOINT_PAGES, LOG_BYTES
 from node.store.files import FileStore
-from node.errors import TakenError
 from node.store.lock import hold
 from tests.node.executor.forked import in_a_fork
 from tests.node.store.folders import LARGE, fill, paths_below, writer_of

@@ -145,10 +145,6 @@ class Node:
             enter = stack.enter_async_context
             self.machine = machine = await enter(self.store.open("node", NODE))
             database = await enter(self.store.open("network", NETWORK))
-            self.accounts = Accounts(
-                self.key, NETWORK_ID, self.rules, database, self.clock, self.post
-            )
-            await enter(self.accounts.open())
             blobs, folders = self.folder / "blobs", self.folder / "models"
             self.library = Library(machine, blobs, folders, self.clock, self.look)
             await self.library.open()
@@ -163,43 +159,33 @@ class Node:
             )
             await enter(simulated.open())
             self.executor: Executor = self.made_executor or simulated
-            self.receipts = Receipts(self.accounts, self, self.post)
-            await enter(self.receipts.open())
             self.nursery = await enter(beside())
-            orders = Orders(database, self.clock)
-            results = Results(self.folder / "results")
-            self.orders, self.results, self.database = orders, results, database
+            self.accounts = Accounts(
+                *(self.key, NETWORK_ID, self.rules, database, self.clock, self.post)
+            )
+            await enter(self.accounts.open())
+            self.receipts = Receipts(self.accounts, self, self.post)
+            self.results, self.database = Results(self.folder / "results"), database
+            kept = (Orders(database, self.clock), self.results)
             fetching = Fetching(self.nursery, self.library, self, self.may_fetch, self.post)
-            admission = Admission(
-                self.accounts,
-                self.library,
-                self.executor,
-                self.may_work,
-                fetching.want,
+            self.admission = Admission(
+                *(self.accounts, self.library, self.executor, self.may_work, fetching.want),
                 gift=self.gift,
                 room_bytes=self.room_bytes,
             )
-            self.admission = admission
             self.working = Working(
-                self.accounts, admission, self.executor, orders, results, self.clock, self.post
+                *(self.accounts, self.admission, self.executor, *kept, self.clock, self.post)
             )
-            await enter(self.working.open())
             self.worker = Worker(
-                self.accounts, admission, self.working, orders, results, self.receipts, self.post
+                *(self.accounts, self.admission, self.working, *kept, self.receipts, self.post)
             )
             checking = Checking(self.accounts, self.executor, self.clock)
             self.requester = Requester(
-                self.accounts,
-                self.library,
-                checking,
-                orders,
-                results,
-                self.receipts,
-                self,
-                self.clock,
-                self.post,
+                *(self.accounts, self.library, checking, *kept),
+                *(self.receipts, self, self.clock, self.post),
             )
-            await enter(self.requester.open())
+            for part in (self.receipts, self.working, self.requester):
+                await enter(part.open())
             self.serving = Serving(self.library, lambda _size: (None, ""))
             self.is_up = True
             try:

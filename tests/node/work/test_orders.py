@@ -1,11 +1,23 @@
 # SPDX-License-Identifier: MIT
-"""A whole order between two honest nodes."""
+"""Whole orders between two honest nodes."""
 
 from pathlib import Path
 
+import trio
+
+from node.work.placed import Declined, Phase, Placed
+from node.work.results import INPUTS, OUTPUTS
+from protocol.budget import BudgetRules
+from protocol.order import State
+from protocol.reasons import Reason
 from tests.node.executor.virtual_time import in_virtual_time
-from tests.node.work.made_model import items
-from tests.node.work.pair import a_world
+from tests.node.work.made_model import DIGEST, items
+from tests.node.work.pair import World, a_world
+
+
+async def place(world: World, count: int = 2, seed: int = 0) -> Placed:
+    ann = world.ann
+    return await ann.requester.place(world.bob.public, ann.model(), items(count, seed=seed))
 
 
 @in_virtual_time
@@ -13,9 +25,132 @@ async def test_an_order_is_computed_checked_and_paid(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         await world.start()
         ann, bob = world.ann, world.bob
-        placed = await ann.requester.place(bob.public, ann.model(), items(3))
-        assert placed.wrong is None
-        assert placed.checked == 3
-        assert placed.acked
+        phases: list[Phase] = []
+        placed = await ann.requester.place(
+            bob.public, ann.model(), items(3), progress=phases.append
+        )
+        assert phases == list(Phase)
+        assert (placed.wrong, placed.checked, placed.acked) == (None, 3, True)
         assert placed.paid == placed.price > 0
+        assert len(placed.outputs) == 3
         assert await world.agree() == (placed.price, 0)
+        for node, role in ((ann, "requester"), (bob, "worker")):
+            rows = node.database.read("SELECT role, state, items, price FROM orders")
+            assert rows == [(role, State.SETTLED, 3, placed.price)]
+
+
+@in_virtual_time
+async def test_outputs_are_kept_by_who_paid_and_dropped_by_who_was_paid(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        placed = await place(world)
+        kept = await world.ann.results.read(placed.order, OUTPUTS)
+        assert kept
+        assert kept[1] == placed.outputs
+        assert (await world.ann.results.read(placed.order, INPUTS) or [None, None])[1] == items(2)
+        await trio.sleep(1)
+        assert await world.bob.results.read(placed.order, OUTPUTS) is None
+
+
+@in_virtual_time
+async def test_both_may_work_for_each_other_and_what_is_owed_is_redeemed(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        ann, bob = world.ann, world.bob
+        placed = await place(world)
+        back = await bob.requester.place(ann.public, bob.model(), items(2, seed=1))
+        assert await world.agree() == (placed.price, back.price)
+        assert ann.accounts.books.account(bob.public).net == 0
+
+
+@in_virtual_time
+async def test_four_orders_at_once_all_come_right(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        done: list[Placed] = []
+
+        async def one(seed: int) -> None:
+            done.append(await place(world, seed=seed))
+
+        async with trio.open_nursery() as nursery:
+            for seed in range(4):
+                nursery.start_soon(one, seed)
+        assert all(each.acked and each.wrong is None for each in done)
+        assert await world.agree() == (sum(each.price for each in done), 0)
+        assert world.bob.admission.is_idle
+
+
+@in_virtual_time
+async def test_a_checked_history_lets_a_worker_be_checked_less(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        checked = [(await place(world, 1, seed)).checked for seed in range(40)]
+        assert checked[0] == 1
+        assert 3 < sum(checked) < 30
+        total, _ = await world.agree()
+        assert world.ann.accounts.history(world.bob.public) == total
+
+
+@in_virtual_time
+async def test_who_has_no_credit_gets_idle_time_if_the_owner_gives_it(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        world.bob.rules = BudgetRules(size_cu=100, refill_cu_per_s=1, stranger_line_cu=10)
+        await world.start()
+        try:
+            await place(world)
+        except Declined as declined:
+            assert declined.reason in (Reason.CREDIT_LINE, Reason.BUDGET_EXHAUSTED)
+            assert declined.retry_s == 600
+        else:
+            raise AssertionError("nobody lends so much")
+        world.bob.admission._gift = 1
+        placed = await place(world)
+        assert (placed.paid, placed.acked, placed.wrong) == (0, True, None)
+        assert await world.agree() == (0, 0)
+        states = {str(row[0]) for row in world.ann.database.read("SELECT state FROM orders")}
+        assert states == {State.SETTLED, State.CANCELLED}
+
+
+@in_virtual_time
+async def test_a_model_that_the_worker_lacks_is_fetched_from_who_orders_it(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        world.bob.knows = False
+        await world.start()
+        try:
+            await place(world)
+        except Declined as declined:
+            assert declined.reason is Reason.MODEL_UNKNOWN
+            await trio.sleep(declined.retry_s)
+        assert world.bob.library.find(DIGEST)
+        assert (await place(world)).acked
+
+
+@in_virtual_time
+async def test_a_model_that_may_not_be_fetched_is_refused_with_that_reason(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        world.bob.knows = False
+        world.bob.may_fetch = lambda *_: (Reason.QUOTA_SPENT, "enough for today")
+        await world.start()
+        reasons = []
+        for _ in range(2):
+            try:
+                await place(world)
+            except Declined as declined:
+                reasons.append(declined.reason)
+            await trio.sleep(2)
+        assert reasons == [Reason.MODEL_UNKNOWN, Reason.QUOTA_SPENT]
+
+
+@in_virtual_time
+async def test_a_caller_that_leaves_calls_its_order_off(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        with trio.move_on_after(1):
+            await place(world, 50)
+        await trio.sleep(1)
+        assert len(world.bob.working) == 0
+        assert "order_cancelled" in [event for event, _ in world.bob.posts]
+        # What was begun stays its debt, and blocks nothing.
+        (claim,) = world.bob.accounts.books.account(world.ann.public).claims.values()
+        assert 0 < claim.held < 50 * 50_002
+        assert (await place(world)).acked

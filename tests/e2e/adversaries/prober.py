@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""An honest client in a process of its own: pings a node all the time, and tells how that went.
+
+It is a node of the network as far as hello and control stream go. Each line on stdin begins a
+measurement and ends the one before, which is answered by a line of JSON.
+"""
+
+import json
+import sys
+import time
+from statistics import median
+
+import trio
+
+from node.mesh.control import measured
+from node.mesh.transport import TransportError
+from node.networks import Network
+from protocol.errors import ProtocolError, Refused
+from tests.e2e.adversaries.callers import Member, Target, member, seed_of
+
+PING_S = 0.01
+ANSWER_S = 20.0
+
+
+class Prober:
+    """Measures round trips."""
+
+    def __init__(self, client: Member) -> None:
+        self._client = client
+        self._round_trips_s: list[float] = []
+        self._lost = 0
+        self._begin_s = time.monotonic()
+
+    async def ping_for_ever(self) -> None:
+        """Ping, and come back when the connection is lost, as any node would."""
+        while True:
+            try:
+                peer = await self._client.mesh.meet(
+                    self._client.target.key, [self._client.target.address]
+                )
+                begin_s = time.perf_counter()
+                await measured(peer.link, ANSWER_S)
+                self._round_trips_s.append(time.perf_counter() - begin_s)
+            except (OSError, TransportError, ProtocolError, Refused):
+                self._lost += 1
+                await trio.sleep(0.2)
+            await trio.sleep(PING_S)
+
+    def told(self) -> dict[str, float]:
+        """Tell what was measured since the last time."""
+        found = sorted(self._round_trips_s) or [float("nan")]
+        told = {
+            "count": len(self._round_trips_s),
+            "lost": self._lost,
+            "for_s": time.monotonic() - self._begin_s,
+            "p50_ms": 1000 * median(found),
+            "p95_ms": 1000 * found[int(0.95 * (len(found) - 1))],
+        }
+        self._round_trips_s, self._lost, self._begin_s = [], 0, time.monotonic()
+        return told
+
+
+async def main() -> None:
+    """Ping until stdin ends."""
+    wanted = json.loads(sys.argv[1])
+    target = Target(bytes.fromhex(wanted["key"]), wanted["address"])
+    secrets = {int(key): bytes.fromhex(value) for key, value in wanted["secrets"].items()}
+    network = Network(wanted["name"], bytes.fromhex(wanted["salt"]), secrets)
+    async with (
+        member(target, network, seed_of("the honest client")) as client,
+        trio.open_nursery() as nursery,
+    ):
+        await client.meets()
+        prober = Prober(client)
+        nursery.start_soon(prober.ping_for_ever)
+        stdin = trio.lowlevel.FdStream(0)
+        async for lines in stdin:
+            for _ in range(lines.count(b"\n")):
+                sys.stdout.write(json.dumps(prober.told()) + "\n")
+                sys.stdout.flush()
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    trio.run(main)

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Strangers on bare TCP, and strangers with a proven key, before a real node: it goes on."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
+
+import pytest
+import trio
+
+from node.mesh.libp2p.choosing import HELLO, line
+from node.mesh.libp2p.yamux import Flag, Kind, header
+from node.mesh.transport import TransportError
+from tests.e2e.adversaries.callers import Target, calling, fresh, heard_of, place, proven
+from tests.e2e.adversaries.victim import Victim, victim
+
+pytestmark = pytest.mark.slow
+
+NOISE = line("/noise")
+
+
+@pytest.fixture(scope="module")
+def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
+    with victim(tmp_path_factory.mktemp("strangers")) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    "many", [pytest.param(1), pytest.param(10, marks=pytest.mark.soak)], ids=["brief", "long"]
+)
+class TestStrangers:
+    """One pair of honest nodes; all attacks on it, one after another."""
+
+    def test_other_protocols_are_declined(self, besieged: Victim, many: int) -> None:
+        offers = ("/plaintext/2.0.0", "/secio/1.0.0", "/tls/1.0.0", "/mplex/6.7.0", "/yamux/1.0.0")
+
+        async def attack() -> None:
+            for offer in offers * many:
+                async with calling(besieged.target, place(2)) as stream:
+                    with suppress(trio.BrokenResourceError):
+                        await stream.send_all(HELLO + line(offer) * 20)
+                    assert (await heard_of(stream)).count(line("na")) <= 8
+
+        with besieged.attacked("plaintext, secio, tls, mplex"):
+            trio.run(attack)
+
+    def test_random_bytes_end_their_connection_alone(self, besieged: Victim, many: int) -> None:
+        """One thousand streams of bytes in the brief run, ten thousand in the long one."""
+        with besieged.attacked(f"{1000 * many} random byte streams"):
+            trio.run(random_streams, besieged.target, 1000 * many)
+
+    def test_slow_callers_keep_nobody_out(self, besieged: Victim, many: int) -> None:
+        with besieged.attacked("slowloris"):
+            trio.run(slowloris, besieged.target, 2.0 * many)
+
+    def test_a_flood_of_connections_keeps_nobody_out(self, besieged: Victim, many: int) -> None:
+        with besieged.attacked("connection flood"):
+            trio.run(connection_flood, besieged.target, 1.5 * many)
+
+    def test_strangers_with_many_keys(self, besieged: Victim, many: int) -> None:
+        with besieged.attacked("handshakes with ever new keys, no hello"):
+            trio.run(key_flood, besieged.target, 60 * many)
+
+    def test_a_stranger_that_floods_streams_before_hello(
+        self, besieged: Victim, many: int
+    ) -> None:
+        with besieged.attacked("20,000 streams and pings before hello"):
+            trio.run(stream_flood, besieged.target, 20_000 * many)
+
+    def test_what_breaks_the_rules_of_yamux(self, besieged: Victim, many: int) -> None:
+        with besieged.attacked("oversized and impossible Yamux frames"):
+            trio.run(bad_frames, besieged.target, many)
+
+
+async def random_streams(target: Target, many: int) -> None:
+    """Send garbage: at once, after the first line, in the handshake, in and above the session."""
+    dice = Random(7)
+    limit = trio.CapacityLimiter(16)
+
+    async def one(number: int) -> None:
+        here = place(10 + number % 200)
+        async with limit:
+            with trio.move_on_after(20), suppress(TransportError, OSError, trio.BrokenResourceError):
+                await garbage(target, here, number % 20, dice)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(many):
+            nursery.start_soon(one, number)
+
+
+async def garbage(target: Target, here: str, kind: int, dice: Random) -> None:
+    data = dice.randbytes(dice.choice((1, 20, 300, 5000)))
+    if kind < 17:
+        starts = (b"", HELLO, HELLO + NOISE, HELLO + NOISE + b"\x01\x00", HELLO + NOISE + b"\xff\xff")
+        async with calling(target, here) as stream:
+            await stream.send_all(starts[kind % len(starts)] + data)
+            await stream.send_eof()
+            await heard_of(stream)
+        return
+    async with proven(target, fresh(), here) as eve:
+        if kind == 17:
+            await eve.records.wire.put(data)
+        elif kind == 18:
+            await eve.send(data)
+        else:
+            await eve.opened(1)
+            await eve.data(1, HELLO + line("/commons/hello/1") + data)
+        await eve.records.wire.stream.send_eof()
+        await eve.is_cut_off()
+
+
+async def slowloris(target: Target, for_s: float) -> None:
+    """200 callers, each with an address of its own, who say a byte now and then."""
+
+    async def drip(number: int) -> None:
+        with suppress(trio.BrokenResourceError, OSError):
+            async with calling(target, place(10 + number)) as stream:
+                for byte in HELLO + NOISE * 100:
+                    await stream.send_all(bytes([byte]))
+                    await trio.sleep(0.2)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(200):
+            nursery.start_soon(drip, number)
+        await trio.sleep(for_s / 2)
+        # Somebody honest who comes just now is let in.
+        async with proven(target, fresh(), place(1)):
+            pass
+        await trio.sleep(for_s / 2)
+        nursery.cancel_scope.cancel()
+
+
+async def connection_flood(target: Target, for_s: float) -> None:
+    """Connect from many places as fast as can be, and leave or stay."""
+
+    async def call(first: int) -> None:
+        number = first
+        while True:
+            number += 8
+            with suppress(OSError, trio.BrokenResourceError):
+                async with calling(target, place(10 + number % 400)) as stream:
+                    await stream.send_all(HELLO)
+                    if number % 16 < 8:
+                        await trio.sleep(0.01)
+
+    with trio.move_on_after(for_s):
+        async with trio.open_nursery() as nursery:
+            for first in range(8):
+                nursery.start_soon(call, first)
+
+
+async def key_flood(target: Target, many: int) -> None:
+    """Prove a new key from another place each time, and stay without a hello."""
+
+    async def stay(number: int) -> None:
+        with suppress(TransportError, OSError, trio.BrokenResourceError):
+            async with proven(target, fresh(), place(10 + number % 400)) as eve:
+                with trio.move_on_after(1.0):
+                    await eve.is_cut_off()
+
+    async with trio.open_nursery() as nursery:
+        for number in range(many):
+            nursery.start_soon(stay, number)
+            await trio.sleep(0.02)
+
+
+async def stream_flood(target: Target, many: int) -> None:
+    """Open streams and ping on the session without reading, as fast as it takes them."""
+    async with proven(target, fresh(), place(3)) as eve:
+        with suppress(TransportError):
+            for first in range(1, 2 * many, 400):
+                frames = [
+                    header(Kind.WINDOW, Flag.SYN, number, 0) + header(Kind.PING, Flag.SYN, 0, number)
+                    for number in range(first, first + 400, 2)
+                ]
+                await eve.send(b"".join(frames))
+        assert await eve.is_cut_off()
+
+
+async def bad_frames(target: Target, many: int) -> None:
+    frames = (
+        header(Kind.DATA, Flag.SYN, 1, (1 << 32) - 1),
+        header(Kind.DATA, 0, 1, 1 << 24),
+        header(Kind.WINDOW, Flag.SYN, 2, 0),
+        header(Kind.WINDOW, Flag.SYN, 0, 0),
+        header(Kind.WINDOW, Flag.SYN, 1, (1 << 32) - 1) * 3,
+        b"\x01" + bytes(11),
+        b"\x00\x09" + bytes(10),
+        header(Kind.GO_AWAY, 0, 0, 2),
+    )
+    for number in range(many):
+        for frame in frames:
+            async with proven(target, fresh(), place(20 + number % 200)) as eve:
+                with suppress(TransportError):
+                    await eve.send(frame)
+                    await eve.records.wire.stream.send_eof()
+                assert await eve.is_cut_off()

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""The nodes that are attacked, and what is looked at before, during and after each attack."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.clock import SystemClock
+from node.mesh.libp2p.addresses import parse_address
+from node.networks import Network, Networks
+from node.paths import find_paths
+from tests.e2e.adversaries.callers import Target
+from tests.e2e.nodes import Node, Spawner, known_to, nodes, peers_of, until
+from tests.tree import ROOT
+
+#: What one attack may leave behind: the allocator keeps pages that it may use again.
+GROWTH_MIB_MAX = 40.0
+
+#: While an attack goes on, a round trip may take so many times as long. The aim is 2; a machine
+#: that is shared with the attacker and with seven other programs is given more.
+SLOWER_MAX = 10.0
+
+#: Below this, a factor would measure the machine and not the node.
+P50_MS_LEAST = 5.0
+
+DESCRIPTORS_MAX = 8
+SETTLED_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What a node holds of the machine."""
+
+    pss_mib: float
+    descriptors: int
+    cpu_s: float
+
+
+class Victim:
+    """Two honest nodes A and B, and a client that measures A all the time."""
+
+    def __init__(self, node: Node, other: Node, network: Network, probe: "Probe") -> None:
+        self.node = node
+        self.other = other
+        self.network = network
+        self.target = target_of(node)
+        self._probe = probe
+        self._calm = self._probe.after(1.0)
+        self._rest = vitals_of(node)
+
+    @contextmanager
+    def attacked(self, name: str) -> Iterator[None]:
+        """Hold an honest pair to its service during the block, and the node to what it had."""
+        before = vitals_of(self.node)
+        self._probe.told()
+        begin_s = time.monotonic()
+        yield
+        took_s = time.monotonic() - begin_s
+        during = self._probe.told()
+        if during["count"] < 20:  # it was over too quickly to be measured
+            during = self._probe.after(0.5)
+        assert self.node.runs, self.node.tail()
+        after = self._settled()
+        calm_ms = max(self._calm["p50_ms"], 0.01)
+        sys.stdout.write(
+            f"\n{name}: p50 {calm_ms:.2f} -> {during['p50_ms']:.2f} ms "
+            f"({during['p50_ms'] / calm_ms:.1f}x), p95 {during['p95_ms']:.1f} ms, "
+            f"{during['lost']:.0f} lost, {took_s:.1f} s, "
+            f"CPU {after.cpu_s - before.cpu_s:.2f} s, "
+            f"memory {after.pss_mib - before.pss_mib:+.1f} MiB, "
+            f"descriptors {after.descriptors - self._rest.descriptors:+d}\n"
+        )
+        assert during["lost"] == 0, "the honest client lost its connection"
+        assert during["p50_ms"] < max(P50_MS_LEAST, SLOWER_MAX * calm_ms)
+        assert after.pss_mib - before.pss_mib < GROWTH_MIB_MAX
+        assert self.other.peer in peers_of(self.node), "the honest node was pushed out"
+        assert "Traceback" not in self.node.tail(), self.node.tail()
+        assert not re.search(r'"event": ?"(\w+_failed|task_crashed)"', self.node.tail())
+
+    def _settled(self) -> Vitals:
+        """Wait until what the attack has opened is closed."""
+        most = self._rest.descriptors + DESCRIPTORS_MAX
+        until(lambda: vitals_of(self.node).descriptors <= most, SETTLED_S, "descriptors return")
+        return vitals_of(self.node)
+
+    def known(self) -> set[str]:
+        """Give whom the node knows."""
+        return known_to(self.node)
+
+    def happened(self, event: str) -> list[dict[str, Any]]:
+        """Give the lines of its log with this event."""
+        lines = self.node.log.read_text(errors="replace").splitlines()
+        found = (json.loads(line) for line in lines if line.startswith("{"))
+        return [line for line in found if line.get("event") == event]
+
+
+class Probe:
+    """The process of the honest client; see `prober`."""
+
+    def __init__(self, target: Target, network: Network) -> None:
+        wanted = {
+            "key": target.key.hex(),
+            "address": target.address,
+            "name": network.name,
+            "salt": network.salt.hex(),
+            "secrets": {key: secret.hex() for key, secret in network.secrets.items()},
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.adversaries.prober", json.dumps(wanted)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.told()  # it has begun
+
+    def told(self) -> dict[str, float]:
+        """Give what was measured since the last time, and begin anew."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        told: dict[str, float] = json.loads(self._process.stdout.readline())
+        return told
+
+    def after(self, for_s: float) -> dict[str, float]:
+        """Measure for so long."""
+        self.told()
+        time.sleep(for_s)
+        return self.told()
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(20)
+        self._process.stdout.close()
+
+
+@contextmanager
+def victim(folder: Path, *, private: bool = False, **environ: str) -> Iterator[Victim]:
+    """Start two honest nodes that know each other, and the client that measures the first."""
+    with ExitStack() as stack:
+        spawner = Spawner()
+        stack.callback(spawner.close)
+        node, other = stack.enter_context(nodes(folder, 2, **environ))
+        found(node, private=private)
+        node.fork(spawner).wait_ready()
+        other.enter(node.commons("invite").strip())
+        other.fork(spawner).wait_ready()
+        node.spawner = other.spawner = spawner
+        until(lambda: other.peer in known_to(node), 30, "the two know each other")
+        network = network_of(node)
+        probe = Probe(target_of(node), network)
+        stack.callback(probe.close)
+        yield Victim(node, other, network, probe)
+
+
+def found(node: Node, *, private: bool) -> Network:
+    """Found a network, as `commons network new` does."""
+    return Networks(_paths(node), SystemClock()).found("the besieged", private)
+
+
+def network_of(node: Node) -> Network:
+    """Give the network that a node uses, with its secrets, as it stands in its files."""
+    return Networks(_paths(node), SystemClock()).active()
+
+
+def target_of(node: Node) -> Target:
+    """Say whom to attack."""
+    address, key = parse_address(node.address)
+    assert key is not None
+    return Target(key, str(address))
+
+
+def vitals_of(node: Node) -> Vitals:
+    """Look at the process in /proc."""
+    proc = Path(f"/proc/{node.pid}")
+    rollup = (proc / "smaps_rollup").read_text()
+    pss = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
+    assert pss
+    ticks = (proc / "stat").read_text().rpartition(") ")[2].split()
+    cpu_s = (int(ticks[11]) + int(ticks[12])) / 100
+    return Vitals(int(pss[1]) / 1024, len(list((proc / "fd").iterdir())), cpu_s)
+
+
+def _paths(node: Node) -> Any:
+    environ: Mapping[str, str] = {"COMMONS_HOME": str(node.home)}
+    return find_paths(environ)
