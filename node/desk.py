@@ -32,6 +32,7 @@ from node.config_key import Value
 from node.config_reading import check_together
 from node.doctor import look_from_inside
 from node.errors import NotFound
+from node.executor.aside import aside
 from node.ground import Ground
 from node.happenings import Happenings
 from node.membership import Membership
@@ -97,6 +98,7 @@ class Desk:
             version=__version__,
             peer=peer_id(ground.identity.me),
             uptime_s=round(now.mono_s - ground.started_s, 1),
+            tasks=trio.lowlevel.current_statistics().tasks_living,
             standing=self._standing(),
             network=network_info(member.network, member.network.id) if member else None,
             addresses=member.addresses if member else (),
@@ -161,28 +163,29 @@ class Desk:
     async def join(self, text: str) -> NetworkInfo:
         """Learn the network of an invite, and make it the active one."""
         invite = parse_invite(text, self.ground.world.clock.now().wall_s)
-        return self._went(self._networks.join(invite))
+        return self._went(await aside(lambda: self._networks.join(invite)))
 
     async def leave(self, network: str) -> NetworkInfo:
         """Forget a network; give the one that is active from now on."""
         found = self._networks.named(network) if network else self._networks.active()
-        return self._went(self._networks.leave(found.id))
+        return self._went(await aside(lambda: self._networks.leave(found.id)))
 
     async def found(self, name: str, private: bool) -> NetworkInfo:
         """Begin a new network, and make it the active one."""
-        return self._went(self._networks.found(name, private))
+        return self._went(await aside(lambda: self._networks.found(name, private)))
 
     async def use(self, network: str) -> NetworkInfo:
         """Make a known network the active one."""
-        return self._went(self._networks.use(self._networks.named(network).id))
+        found = self._networks.named(network)
+        return self._went(await aside(lambda: self._networks.use(found.id)))
 
     async def rotate(self) -> NetworkInfo:
         """Add a newer version of the active network's secret."""
-        return self._went(self._networks.rotate())
+        return self._went(await aside(self._networks.rotate))
 
     async def retire(self, version: int) -> NetworkInfo:
         """Drop an older version of the active network's secret."""
-        return self._went(self._networks.retire(version))
+        return self._went(await aside(lambda: self._networks.retire(version)))
 
     # --- the governor ---------------------------------------------------------------------------
 

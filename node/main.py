@@ -25,8 +25,8 @@ from protocol.reasons import Reason
 #: Work that runs when the node is told to end has so long, then it is given back.
 DRAIN_S = 15.0
 
-#: A network that could not be opened (a full disk) is tried again after a while.
-AGAIN_S = 10.0
+#: What `systemctl status` shows is no older than this.
+MANAGER_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ async def run_node(
     async with standing(config, world) as ground, trio.open_nursery() as nursery:
         desk = Desk(ground, Networks(world.paths, world.clock))
         nursery.start_soon(_obey_signals, ground, desk, nursery.cancel_scope)
+        nursery.start_soon(_tell_manager, ground, desk)
         async with world.host.serve(control_app(desk, Log()), str(socket)):
             while not desk.stopping.is_set():
                 network = desk.begin()
@@ -68,6 +69,16 @@ async def _wind_down(member: Membership, desk: Desk) -> None:
     await member.wind_down(reason, DRAIN_S)
 
 
+async def _tell_manager(ground: Ground, desk: Desk) -> None:
+    """Tell the service manager how it is; this loop turns as long as the node's one does."""
+    host = ground.world.host
+    while True:
+        _, sentence = ground.governing.may_work()
+        count = len(desk.member.mesh.peers) if desk.member else 0
+        host.notify({"WATCHDOG": "1", "STATUS": f"{count} peers. {sentence}"})
+        await trio.sleep(min(host.watchdog_s or MANAGER_S, MANAGER_S))
+
+
 async def _obey_signals(ground: Ground, desk: Desk, everything: trio.CancelScope) -> None:
     async with ground.world.host.signals() as signals:
         async for number in signals:
@@ -85,5 +96,5 @@ def _introduced(member: Membership, socket: str) -> Ready:
         peer_id(ground.identity.me), network.name, network.is_private, addresses, socket, sentence
     )
     ground.happenings.post("node_ready", peer=told.peer, network=network.name)
-    ground.world.host.notify({"READY": "1", "STATUS": f"in the network {network.name}"})
+    ground.world.host.notify({"READY": "1"})
     return told

@@ -76,11 +76,16 @@ class CreditInfo:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The node on one page. `notes` are sentences that the owner should read."""
+    """The node on one page. `notes` are sentences that the owner should read.
+
+    `tasks` counts what the program does at once, waiting included; it grows with peers and
+    orders, and over days it does not.
+    """
 
     version: str
     peer: str
     uptime_s: float
+    tasks: int
     standing: Standing
     network: NetworkInfo | None
     addresses: tuple[str, ...]

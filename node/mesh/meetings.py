@@ -200,7 +200,6 @@ class Meetings:
             peer.add(link)
             self.peers[key] = peer
             self._behaviour.note_met(key)
-            log.info("peer_met", peer=peer_id(key), inbound=link.inbound, address=peer.address)
             for on_met, _ in self.watchers:
                 self._tell_watcher(on_met, peer)
         self._links[connection] = link
@@ -222,7 +221,6 @@ class Meetings:
         if self.peers.get(peer.key) is not peer:
             return
         del self.peers[peer.key]
-        log.info("peer_left", peer=peer_id(peer.key), reason=reason.value)
         for _, on_left in self.watchers:
             self._tell_watcher(on_left, peer.key, reason.value)
 

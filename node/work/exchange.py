@@ -81,7 +81,6 @@ class Exchange:
         """Send the inputs, and listen meanwhile: a worker may end the order at any moment."""
         assert ordered.accept
         stands = self._orders.stands(ordered.id, State.WORKING, accept=ordered.accept.wire)
-        await ordered.written.wait()
         await self._accounts.write([stands]).wait()
         got: list[tuple[list[Item], Sealed[Result]]] = []
         failed: list[Exception] = []

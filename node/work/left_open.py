@@ -93,7 +93,7 @@ class LeftOpen:
         secret, items = kept
         shapes = [tuple(tuple(each.dims) for each in item) for item in items]
         table = ShapeTable(shapes_of((model.price(shape), shape) for shape in shapes))
-        ordered = Ordered(order, table, model, items, secret, self._accounts.write(()))
+        ordered = Ordered(order, table, model, items, secret)
         ordered.accept = unseal(row.accept, self._accounts.network, Accept)
         outputs = await self._results.read(row.id, OUTPUTS)
         if row.result and outputs:

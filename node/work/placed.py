@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from node.executor.executor import Item
 from node.models.library import AtHand
-from node.work.writing import Written
 from protocol.errors import Refused
 from protocol.reasons import Reason
 from protocol.sealed import Sealed
@@ -43,7 +42,6 @@ class Ordered:
     model: AtHand
     items: list[Item]
     secret: bytes
-    written: Written
     accept: Sealed[Accept] | None = None
     outputs: list[Item] = field(default_factory=list)
     result: Sealed[Result] | None = None

@@ -74,7 +74,8 @@ class Pursuing:
         progress(Phase.DELIVERED)
         await self._results.keep(ordered.id, OUTPUTS, outputs, ordered.secret)
         stands = self._orders.stands(ordered.id, State.DELIVERED, result=result.wire)
-        await self._accounts.write([stands]).wait()
+        # Written before the cheque is, and so as durable as that when it is sent.
+        self._accounts.write([stands])
         ordered.outputs, ordered.result = outputs, result
 
     # --- from result to ack ---------------------------------------------------------------------

@@ -167,8 +167,8 @@ class Requester:
         self._library.lend(model.digest, worker)
         await self._results.keep(sealed.id, INPUTS, items, secret)
         row = self._orders.placed(Role.REQUESTER, sealed, State.PLACED)
-        written = self._accounts.write([row])
-        return Ordered(sealed, table, model, list(items), secret, written)
+        self._accounts.write([row])
+        return Ordered(sealed, table, model, list(items), secret)
 
     async def _pursue(
         self, ordered: Ordered, addresses: Sequence[str], progress: Progress
