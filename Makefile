@@ -63,7 +63,8 @@ else
 	$(BIN)/python -m pytest $(ARGS)
 endif
 
-demo: setup ## see it work
+demo: setup ## see it work: three real nodes, an order, the credit that moved; then a liar
+	@$(BIN)/python -m tools.demo
 	@$(BIN)/python -m simulations.demo
 
 lint: setup ## check style and types

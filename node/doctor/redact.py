@@ -16,7 +16,7 @@ _INVITE = re.compile(r"commons://[^\s'\"`]+", re.IGNORECASE)
 _MULTIADDR = re.compile(r"/(?:ip4|ip6|dns|dns4|dns6)/[^\s/'\"`,;)\]]+(?:/(?:tcp|udp)/\d+)?")
 _URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s'\"`,;]+", re.IGNORECASE)
 _PLACE = re.compile(r"(?<![\w.:])\[?[0-9A-Fa-f:.]{2,60}\]?(?!\w)")
-_MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_MAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
 _PATH = re.compile(r"(?<![\w/.:-])(?:/[^\s'\"`,;:()\[\]]+|[A-Z]:\\[^\s'\"`,;]+)")
 
 #: The kind of known values below which nothing is shown: a path there is somebody's own.

@@ -10,7 +10,7 @@ import os
 import platform
 import pwd
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -71,7 +71,7 @@ def names_of(scene: Scene) -> dict[str, set[str]]:
         "config": _spellings(scene.paths.config),
         "runtime": _spellings(scene.paths.runtime),
         "host": {socket.gethostname(), socket.gethostname().partition(".")[0]},
-        "user": set(),
+        "user": {Path.home().name},
         "network": set(),
     }
     with suppress(KeyError):
@@ -81,7 +81,14 @@ def names_of(scene: Scene) -> dict[str, set[str]]:
         known["network"] |= {each.name for each in every if each.id != COMMONS.id}
     texts = (*ways_in(scene), *scene.config.mesh.listen, *scene.config.mesh.announce)
     known["host"] |= {parts_of(each)[1] for each in texts if each.startswith("/dns")}
+    known["host"] |= {domain for host in known["host"] for domain in _domains(host)}
     return known
+
+
+def _domains(host: str) -> Iterator[str]:
+    """Give the domains above a host, but for those that everybody is in."""
+    labels = host.split(".")
+    return (".".join(labels[each:]) for each in range(1, len(labels) - 1))
 
 
 def _spellings(folder: Path) -> set[str]:

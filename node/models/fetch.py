@@ -21,7 +21,7 @@ from node.executor.aside import aside
 from node.mesh.framed import Framed
 from node.mesh.transport import Lost
 from node.models.incoming import BLOB_MODE, full_disk_explained
-from node.models.library import AtHand, Library
+from node.models.library import PART, AtHand, Library
 from node.models.policy import NORMAL_BYTES_MAX
 from node.models.serve import BLOB, WANT_BYTES_MAX
 from protocol.canon import decode
@@ -38,11 +38,6 @@ PIECE_S_MAX = 30.0
 #: Slower than this is not worth the stream: one want of 4 MiB takes four minutes.
 LEAST_BYTES_PER_S = 16 * 1024
 
-#: A part of a blob that nobody has come back for in so long is removed.
-PART_KEPT_S = 86_400.0
-
-_PART = ".part"
-
 WireTo = Callable[[bytes, str], AbstractAsyncContextManager[Framed]]
 """Lends a stream to a peer for a protocol."""
 
@@ -56,13 +51,6 @@ class _Blob:
 
     digest: bytes
     size_bytes: int
-
-
-def remove_old_parts(folder: Path, now_s: float) -> None:
-    """Remove parts of blobs that were left behind long ago."""
-    for part in folder.glob(f"*{_PART}"):
-        if part.stat().st_mtime < now_s - PART_KEPT_S:
-            part.unlink(missing_ok=True)
 
 
 async def fetch(
@@ -140,7 +128,7 @@ async def _piece(wire: Framed, digest: bytes, offset: int, most_bytes: int) -> A
 
 async def _fetch_blob(wire: Framed, blobs: Path, blob: _Blob) -> None:
     """Take one blob, from where an earlier try has ended."""
-    part = blobs / f"{blob.digest.hex()}{_PART}"
+    part = blobs / f"{blob.digest.hex()}{PART}"
     with full_disk_explained(blobs):
         at = await aside(partial(_begin_part, part, blob.size_bytes))
         while at < blob.size_bytes:

@@ -35,6 +35,12 @@ REFUSED_MAX = 1024
 #: Peers that were given orders for models of ours; the oldest are forgotten first.
 LENT_MAX = 4096
 
+#: How the file of a blob ends that has not come whole yet.
+PART = ".part"
+
+#: A part of a blob that nobody has come back for in so long is removed.
+PART_KEPT_S = 86_400.0
+
 # A runner takes so much by itself when its model is small.
 _SMALL_BYTES = 256 << 20
 _WORK_BYTES = 512 << 20
@@ -114,6 +120,8 @@ class Library:
         await aside(partial(self.folders.mkdir, parents=True, exist_ok=True))
         for folder in (self.blobs_folder, self.folders):
             await aside(partial(remove_unfinished, folder))
+        now_s = self._clock.now().wall_s
+        await aside(partial(remove_old_parts, self.blobs_folder, now_s))
         gone = []
         for digest, body, served, batchable in self._rows():
             manifest = decode(body, Manifest)
@@ -257,3 +265,10 @@ class Library:
             (cast("bytes", digest), cast("bytes", body), bool(served), bool(batchable))
             for digest, body, served, batchable in rows
         ]
+
+
+def remove_old_parts(folder: Path, now_s: float) -> None:
+    """Remove parts of blobs that were left behind long ago."""
+    for part in folder.glob(f"*{PART}"):
+        if part.stat().st_mtime < now_s - PART_KEPT_S:
+            part.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ from node.work.pursuing import Pursuing
 from node.work.receipts import Receipts
 from node.work.results import INPUTS, OUTPUTS, Results
 from node.work.wires import WORK, Post, Wires
-from protocol.errors import CommonsError, LocalProtocolError, Refused
+from protocol.errors import CommonsError, LocalProtocolError, Refused, RemoteProtocolError
 from protocol.order import Role, State
 from protocol.reasons import Reason
 from protocol.sealed import Sealed, unseal
@@ -76,6 +76,11 @@ class LeftOpen:
             self._pursuing.handled.add(row.id)
             try:
                 await self._go_on_with(row)
+            except RemoteProtocolError as error:
+                self._wires.blame(peer, error.reason, error.detail)
+                if not self._accounts.has_paid(peer, row.id):
+                    stands = self._orders.stands(row.id, State.CANCELLED, error=error)
+                    self._accounts.write([stands])
             except (CommonsError, TransportError, OSError) as error:
                 self._post("order_left_open", peer=peer.hex(), error=str(error))
             finally:

@@ -5,6 +5,7 @@ A file has its name when it is whole; after a power cut it is there, or it is no
 """
 
 import os
+import struct
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -78,7 +79,7 @@ class Results:
             return None
         try:
             return _parsed(view)
-        except (CommonsError, ValueError, IndexError, OverflowError):
+        except (CommonsError, struct.error, ValueError, IndexError):
             return None  # a disk that lost part of it: as good as not there
 
     def _drop(self, orders: Sequence[bytes]) -> None:

@@ -24,6 +24,7 @@ from node.clock import SystemClock
 from node.networks import Networks
 from node.paths import find_paths
 from protocol.invite import parse_invite
+from tests.e2e.forked import Spawner
 from tests.tree import ROOT
 
 READY_S = 60.0
@@ -51,17 +52,23 @@ class Node:
         self.spawner: Spawner | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def fork(self, spawner: "Spawner") -> "Node":
-        """Begin to run, forked; :meth:`wait_ready` waits until it is ready."""
+    def fork(self) -> "Node":
+        """Begin to run, forked by `spawner`; :meth:`wait_ready` waits until it is ready."""
+        assert self.spawner, "there is nobody who could fork it"
         out = self.home.with_suffix(".out")
         out.unlink(missing_ok=True)
-        self.pid = spawner.fork(self.environ, ["run", "--json"], out, self.log)
+        self.pid = self.spawner.fork(self.environ, ["run", "--json"], out, self.log)
         return self
 
     def wait_ready(self) -> "Node":
         """Wait until a forked node has said that it is ready."""
         out = self.home.with_suffix(".out")
-        until(lambda: out.exists() and out.read_text().endswith("\n"), READY_S, self.tail())
+
+        def is_ready() -> bool:
+            assert self.runs, f"it ended before it was ready: {self.tail()}"
+            return out.exists() and out.read_text().endswith("\n")
+
+        until(is_ready, READY_S, "it says that it is ready", every_s=0.05)
         self.ready = json.loads(out.read_text().splitlines()[0])
         return self
 
@@ -137,17 +144,21 @@ class Node:
 
     def signal(self, number: int) -> None:
         """Send a signal to the process."""
+        assert self.pid, "it does not run"  # 0 would be this process and all its siblings
         os.kill(self.pid, number)
 
     def wait(self, timeout_s: float = 30) -> int:
-        """Wait for its end; give the exit status, 0 for a forked one, whose parent is another."""
-        if self._process is None:
-            pid, self.pid = self.pid, 0
-            until(lambda: not Path(f"/proc/{pid}").exists(), timeout_s, f"process {pid} ends")
-            return 0
-        status = self._process.wait(timeout_s)
+        """Wait for its end; give the exit status."""
+        status: list[int] = []
+
+        def has_ended() -> bool:
+            found = self._poll()
+            status.extend(() if found is None else (found,))
+            return found is not None
+
+        until(has_ended, timeout_s, f"process {self.pid} ends", every_s=0.05)
         self._forget()
-        return status
+        return status[0]
 
     def stop(self, timeout_s: float = 30) -> int:
         """Ask it to end as `systemctl stop` would, and give its exit status."""
@@ -168,9 +179,18 @@ class Node:
     @property
     def runs(self) -> bool:
         """Whether its process lives."""
+        if not self.pid:
+            return False
+        if self._poll() is None:
+            return True
+        self._forget()
+        return False
+
+    def _poll(self) -> int | None:
         if self._process is not None:
-            return self._process.poll() is None
-        return bool(self.pid) and Path(f"/proc/{self.pid}").exists()
+            return self._process.poll()
+        assert self.spawner, "it was never started"
+        return self.spawner.poll(self.pid)
 
     def _forget(self) -> None:
         if self._process is not None and self._process.stdout is not None:
@@ -178,70 +198,39 @@ class Node:
         self._process, self.pid = None, 0
 
 
-class Spawner:
-    """A process that forks nodes; see `spawner`."""
-
-    def __init__(self, *arguments: str) -> None:
-        """Start it, and wait until it has imported all."""
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.e2e.spawner", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._read() == "ready"
-
-    def fork(self, environ: Mapping[str, str], arguments: list[str], out: Path, log: Path) -> int:
-        """Fork one `commons`; give its pid."""
-        assert self._process.stdin is not None
-        wanted = {"environ": environ, "arguments": arguments, "out": str(out), "log": str(log)}
-        self._process.stdin.write(json.dumps(wanted) + "\n")
-        self._process.stdin.flush()
-        return int(self._read())
-
-    def close(self) -> None:
-        """End it, and what it has forked."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.close()
-        self._process.wait(30)
-        self._process.stdout.close()
-
-    def _read(self) -> str:
-        assert self._process.stdout is not None
-        return self._process.stdout.readline().strip()
-
-
 @contextmanager
-def cluster(folder: Path, count: int, *arguments: str, **environ: str) -> Iterator[list[Node]]:
+def cluster(
+    folder: Path, count: int, *arguments: str, spawner: Spawner | None = None, **environ: str
+) -> Iterator[list[Node]]:
     """Give nodes of a private network that were forked, all of them ready, the first its founder.
 
-    The others know the first one alone; `arguments` are the spawner's.
+    The others know the first one alone; `arguments` are those of a spawner of their own.
     """
     with ExitStack() as stack:
-        spawner = Spawner(*arguments)
-        stack.callback(spawner.close)
-        made = stack.enter_context(nodes(folder, count, **environ))
+        if spawner is None:
+            spawner = Spawner(*arguments)
+            stack.callback(spawner.close)
+        made = stack.enter_context(nodes(folder, count, spawner=spawner, **environ))
         made[0].commons("network", "new", "cluster", "--private")
-        made[0].fork(spawner).wait_ready()
+        made[0].fork().wait_ready()
         invite = made[0].commons("invite").strip()
         for node in made[1:]:
             node.enter(invite)
-            node.fork(spawner)
+            node.fork()
         for node in made[1:]:
             node.wait_ready()
-        for node in made:
-            node.spawner = spawner
         yield made
 
 
 @contextmanager
-def nodes(folder: Path, count: int, **environ: str) -> Iterator[list[Node]]:
+def nodes(
+    folder: Path, count: int, *, spawner: Spawner | None = None, **environ: str
+) -> Iterator[list[Node]]:
     """Give nodes that do not run yet; at the end none of them does."""
     made = [Node(folder / f"node-{number}", environ) for number in range(count)]
     with ExitStack() as stack:
         for node in made:
+            node.spawner = spawner
             node.home.mkdir(parents=True)
             node.home.chmod(0o700)
             stack.callback(node.kill)

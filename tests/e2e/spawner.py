@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A program that has imported what a node needs and forks nodes: twenty start as one does.
 
-It reads a JSON line for each node (environment, arguments, log) and answers with its pid. The
-child is a session of its own with its stdout in a pipe file, and runs `commons` from its
-first line on. When stdin ends, the spawner kills what it has forked and is gone.
+It reads a JSON line for each node (environment, arguments, log) and answers with its pid; asked
+for a pid, with its exit status. The child is a session of its own with its stdout in a file, and
+runs `commons` from its first line on. When stdin ends, the spawner kills what it has forked and
+is gone.
 """
 
 import gc
@@ -25,23 +26,27 @@ def main() -> None:
     import node.real  # noqa: F401 - and what it needs: libp2p takes a second
 
     gc.freeze()  # what is shared stays shared
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries them
-    forked: list[int] = []
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    living: set[int] = set()
+    _say("ready")
     for line in sys.stdin:
         wanted = json.loads(line)
+        if "poll" in wanted:
+            ended, status = os.waitpid(wanted["poll"], os.WNOHANG)
+            living.discard(ended)
+            _say(str(os.waitstatus_to_exitcode(status)) if ended else "runs")
+            continue
         pid = os.fork()
         if pid == 0:
             _become(wanted["environ"], wanted["arguments"], wanted["out"], wanted["log"])
-        forked.append(pid)
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
-    for pid in forked:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+        living.add(pid)
+        _say(str(pid))
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _hurry() -> None:
@@ -58,7 +63,6 @@ def _become(environ: Mapping[str, str], arguments: list[str], out: str, log: str
     from node.cli.main import main as commons
 
     os.setsid()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environ)
     for target, path in ((1, out), (2, log)):

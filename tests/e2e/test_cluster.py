@@ -38,8 +38,7 @@ def test_twenty_nodes_know_each_other_and_forget_the_dead(twenty: list[Node]) ->
     assert all(peers_of(node) & left for node in living)
 
     for node in dead[1:]:  # the first one, whom all were invited by, stays dead
-        assert node.spawner
-        node.fork(node.spawner)
+        node.fork()
     for node in dead[1:]:
         node.wait_ready()
     wanted = everybody(twenty[1:])

@@ -14,6 +14,9 @@ import { createLibp2p } from "libp2p";
 import { readFrame } from "./frames.mjs";
 import { keyOf, PING, PONG, writeFrame } from "./writer.mjs";
 
+// What the daemon could open to us as well.
+const OURS = ["hello", "view", "work", "books", "blob"].map((name) => `/commons/${name}/1`);
+
 // Longer than any honest answer takes, and than the 10 s that the daemon gives to a hello.
 const WAIT_MS = 15_000;
 
@@ -133,6 +136,8 @@ export class Wire {
 
 // One node with a key of its own, new each time. `listen` and `serves` are for the middleman.
 export class Caller {
+  approached = []; // the protocols of all streams that others have opened to us
+
   constructor(seed, node) {
     this.node = node;
     Object.assign(this, keyOf(seed));
@@ -148,9 +153,14 @@ export class Caller {
       streamMuxers: [yamux()],
       services: { identify: identify(), ping: ping() },
     });
-    for (const [protocol, serve] of Object.entries(serves))
-      await node.handle(protocol, ({ stream }) => serve(new Wire(stream)));
-    return new Caller(seed, node);
+    const caller = new Caller(seed, node);
+    for (const protocol of OURS)
+      await node.handle(protocol, ({ stream }) => {
+        const wire = new Wire(stream);
+        caller.approached.push(protocol);
+        serves[protocol]?.(wire);
+      });
+    return caller;
   }
 
   get peer() {

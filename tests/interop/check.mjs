@@ -3,9 +3,9 @@
 // with the reason that it names. Prints what failed, then `N passed, M failed`.
 
 import { deepStrictEqual as equal } from "node:assert";
-import { createPrivateKey, createPublicKey, sign } from "node:crypto";
 import { readFileSync } from "node:fs";
 import * as reader from "./reader.mjs";
+import { keyOf, seal, writeFrame } from "./writer.mjs";
 
 const { KINDS } = reader;
 const load = (family) =>
@@ -24,12 +24,6 @@ function check(name, promise) {
   }
 }
 
-function keyOf(seed) {
-  const der = Buffer.concat([hex("302e020100300506032b657004220420"), hex(seed)]);
-  const secret = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
-  return { secret, key: createPublicKey(secret).export({ format: "der", type: "spki" }).subarray(12) };
-}
-
 // --- what is good --------------------------------------------------------------------------------
 
 for (const one of load("statements"))
@@ -40,12 +34,9 @@ for (const one of load("statements"))
     equal(show(read.id), one.id);
     // The other way round: from its fields and the seed to the same bytes and signature.
     const value = reader.fromJson(KINDS[one.kind].fields, one.fields);
-    const body = reader.encode(one.kind, KINDS[one.kind], value);
-    equal(show(body), one.body);
-    const { secret, key } = keyOf(one.seed);
+    const { secret, key } = keyOf(hex(one.seed));
     equal(show(key), Object.values(reader.toJson(KINDS[one.kind].fields, value))[0]);
-    const signed = Buffer.concat([reader.domainTag(one.kind), network, body]);
-    equal(show(sign(null, signed, secret)), one.signature);
+    equal(show(seal(one.kind, value, network, secret)), one.signature + one.body);
   });
 
 for (const one of load("documents"))
@@ -65,6 +56,7 @@ for (const one of frames)
     const bytes = hex(one.frame);
     const { kind, fields, size } = reader.readFrame(bytes);
     equal({ kind, fields, size }, { kind: one.kind, fields: one.fields, size: bytes.length });
+    equal(show(writeFrame(kind, bytes.subarray(4))), one.frame);
   });
 for (const one of streams)
   check(`stream ${one.name}`, () =>
@@ -104,7 +96,7 @@ for (const { name, salt, id } of names.networks)
   check(`network ${name} ${salt}`, () => equal(show(reader.networkId(name, hex(salt))), id));
 for (const one of names.peers)
   check(`peer ${one.peer_id}`, () => {
-    equal(show(keyOf(one.seed).key), one.key);
+    equal(show(keyOf(hex(one.seed)).key), one.key);
     equal(reader.peerId(hex(one.key)), one.peer_id);
     equal(show(reader.parsePeerId(one.peer_id)), one.key);
   });

@@ -85,12 +85,13 @@ export class Greeting {
     return second;
   }
 
-  // What a refused one was told: the first hello as it came, and the bytes after it.
+  // What a refused one was told: the first hello as it came, the bytes after it, and by streams
+  // that the daemon would have opened.
   async refused() {
     await this.caller.closed(this.connection);
     await this.control.over();
     const left = this.control.size - this.size;
-    return { bytes_after: left, first: shown(this.theirs) };
+    return { bytes_after: left, approached: this.caller.approached, first: shown(this.theirs) };
   }
 }
 

@@ -57,6 +57,7 @@ export async function relayed(how, place) {
     await member.control.over();
     return {
       ...told,
+      approached: onward.caller.approached.filter((each) => each !== HELLO), // the member's
       peer: middleman.peer,
       member: caller.peer,
       member_bytes_after: member.control.size - 4 - wire.length,

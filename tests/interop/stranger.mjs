@@ -87,8 +87,8 @@ async function exchanges({ peer, until }) {
       adverts[peerId(Buffer.from(advert.node, "hex"))] = advert;
     } else if (frame.kind === DOCUMENT) {
       const { kind, value } = decode(frame.payload, ["summary", "wanted"], KINDS);
-      if (kind === "wanted") view.send(statement(member.advert));
-      else view.send(document("wanted", { nodes: value.held.map((row) => row.node).sort(Buffer.compare) }));
+      const nodes = value.held?.map((row) => row.node).sort(Buffer.compare);
+      view.send(kind === "wanted" ? statement(member.advert) : document("wanted", { nodes }));
     }
   }
   return { adverts }; // the stream stays: its end would be the end of being a neighbour

@@ -92,8 +92,9 @@ def private(daemons: list[Node], caller: Stranger) -> Private:
 
 
 def told_nothing(private: Private, said: dict[str, Any], reason: str) -> None:
-    """Not one byte after the first hello, nothing in that, and the daemon knows why."""
+    """Nothing in the first hello, not one byte after it, no stream; and the daemon knows why."""
     assert said["bytes_after"] == 0
+    assert said["approached"] == []
     nothing = {"advert": "", "proof": "", "answers": "", "extension": ""}
     assert {name: said["first"][name] for name in nothing} == nothing
     assert (said["first"]["held_total"], said["first"]["signed_total"]) == (0, 0)

@@ -5,8 +5,8 @@ All sockets are on loopback. 127.0.0.1 to 127.0.0.254 are addresses without a ra
 them is a place of its own to the node, as an attacker with many addresses would have.
 """
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -23,12 +23,17 @@ from node.mesh.libp2p.host import Libp2pEndpoint
 from node.mesh.libp2p.noise import identity
 from node.mesh.libp2p.upgrading import upgrade_outbound
 from node.mesh.mesh import Mesh
-from node.mesh.transport import Connection, Endpoint, Service
+from node.mesh.transport import Connection, Endpoint, Service, TransportError
 from node.networks import Network
+from protocol.errors import ProtocolError, Refused
 from protocol.keys import Keypair
 from tests.node.mesh.raw_peer import RawPeer
 
+#: How an attack on one connection may end; then the attacker comes again.
+ENDS = (TransportError, ProtocolError, Refused, OSError, trio.BrokenResourceError)
+
 _names = count()
+_places = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +193,32 @@ async def member(
         yield made
 
 
-@asynccontextmanager
-async def members(target: Target, network: Network, many: int) -> AsyncIterator[list[Member]]:
-    """Be many, each from a place of its own."""
-    async with AsyncExitStack() as stack:
-        yield [
-            await stack.enter_async_context(member(target, network, here=place(number)))
-            for number in range(many)
-        ]
+Attack = Callable[[Member], Awaitable[object]]
+
+
+async def relentless(
+    target: Target, network: Network, for_s: float, *attacks: Attack, at_once: int = 1
+) -> int:
+    """Let each attack go on for so long, with a new key and from a new place after each end.
+
+    Give how often somebody was let in.
+    """
+    met = 0
+
+    async def again_and_again(attack: Attack) -> None:
+        nonlocal met
+        while True:
+            with_key = member(target, network, here=place(next(_places) % 400))
+            try:
+                async with with_key as eve:
+                    await eve.meets()
+                    met += 1
+                    await attack(eve)
+            except* ENDS:
+                await trio.sleep(0.01)
+
+    with trio.move_on_after(for_s):
+        async with trio.open_nursery() as nursery:
+            for attack in attacks * at_once:
+                nursery.start_soon(again_and_again, attack)
+    return met

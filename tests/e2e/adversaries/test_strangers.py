@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Strangers on bare TCP, and strangers with a proven key, before a real node: it goes on."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from random import Random
@@ -11,7 +12,7 @@ import trio
 from node.mesh.libp2p.choosing import HELLO, line
 from node.mesh.libp2p.yamux import Flag, Kind, header
 from node.mesh.transport import TransportError
-from tests.e2e.adversaries.callers import Target, calling, fresh, heard_of, place, proven
+from tests.e2e.adversaries.callers import ENDS, Target, calling, fresh, heard_of, place, proven
 from tests.e2e.adversaries.victim import Victim, victim
 
 pytestmark = pytest.mark.slow
@@ -47,7 +48,8 @@ class TestStrangers:
     def test_random_bytes_end_their_connection_alone(self, besieged: Victim, many: int) -> None:
         """One thousand streams of bytes in the brief run, ten thousand in the long one."""
         with besieged.attacked(f"{1000 * many} random byte streams"):
-            trio.run(random_streams, besieged.target, 1000 * many)
+            heard = trio.run(random_streams, besieged.target, 1000 * many)
+        assert heard > 900 * many, "most were turned away before they said anything"
 
     def test_slow_callers_keep_nobody_out(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("slowloris"):
@@ -59,44 +61,50 @@ class TestStrangers:
 
     def test_strangers_with_many_keys(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("handshakes with ever new keys, no hello"):
-            trio.run(key_flood, besieged.target, 60 * many)
+            proved = trio.run(key_flood, besieged.target, 2.0 * many)
+            sys.stdout.write(f"\n{proved} keys were proven")
+        assert proved > 20
 
     def test_a_stranger_that_floods_streams_before_hello(
         self, besieged: Victim, many: int
     ) -> None:
-        with besieged.attacked("20,000 streams and pings before hello"):
-            trio.run(stream_flood, besieged.target, 20_000 * many)
+        with besieged.attacked("streams and pings without end before hello"):
+            trio.run(stream_flood, besieged.target, 1.5 * many)
 
     def test_what_breaks_the_rules_of_yamux(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("oversized and impossible Yamux frames"):
             trio.run(bad_frames, besieged.target, many)
 
 
-async def random_streams(target: Target, many: int) -> None:
-    """Send garbage: at once, after the first line, in the handshake, in and above the session."""
+async def random_streams(target: Target, many: int) -> int:
+    """Send garbage: at once, after the first line, in the handshake, in and above the session.
+
+    Give to how many the node listened.
+    """
     dice = Random(7)
     limit = trio.CapacityLimiter(16)
+    heard = 0
 
     async def one(number: int) -> None:
-        here = place(10 + number % 200)
+        nonlocal heard
         async with limit:
-            with trio.move_on_after(20), suppress(TransportError, OSError, trio.BrokenResourceError):
-                await garbage(target, here, number % 20, dice)
+            with trio.move_on_after(20), suppress(*ENDS):
+                heard += await garbage(target, place(number % 400), number % 20, dice)
 
     async with trio.open_nursery() as nursery:
         for number in range(many):
             nursery.start_soon(one, number)
+    return heard
 
 
-async def garbage(target: Target, here: str, kind: int, dice: Random) -> None:
+async def garbage(target: Target, here: str, kind: int, dice: Random) -> bool:
     data = dice.randbytes(dice.choice((1, 20, 300, 5000)))
     if kind < 17:
-        starts = (b"", HELLO, HELLO + NOISE, HELLO + NOISE + b"\x01\x00", HELLO + NOISE + b"\xff\xff")
+        noise = HELLO + NOISE
+        starts = (b"", HELLO, noise, noise + b"\x01\x00", noise + b"\xff\xff")
         async with calling(target, here) as stream:
             await stream.send_all(starts[kind % len(starts)] + data)
-            await stream.send_eof()
-            await heard_of(stream)
-        return
+            return HELLO in await heard_of(stream)
     async with proven(target, fresh(), here) as eve:
         if kind == 17:
             await eve.records.wire.put(data)
@@ -105,8 +113,10 @@ async def garbage(target: Target, here: str, kind: int, dice: Random) -> None:
         else:
             await eve.opened(1)
             await eve.data(1, HELLO + line("/commons/hello/1") + data)
-        await eve.records.wire.stream.send_eof()
+        with suppress(*ENDS):
+            await eve.records.wire.stream.send_eof()
         await eve.is_cut_off()
+        return True
 
 
 async def slowloris(target: Target, for_s: float) -> None:
@@ -149,32 +159,44 @@ async def connection_flood(target: Target, for_s: float) -> None:
                 nursery.start_soon(call, first)
 
 
-async def key_flood(target: Target, many: int) -> None:
-    """Prove a new key from another place each time, and stay without a hello."""
+async def key_flood(target: Target, for_s: float) -> int:
+    """Prove a new key from another place each time, as fast as this machine can."""
+    proved = 0
 
-    async def stay(number: int) -> None:
-        with suppress(TransportError, OSError, trio.BrokenResourceError):
-            async with proven(target, fresh(), place(10 + number % 400)) as eve:
-                with trio.move_on_after(1.0):
-                    await eve.is_cut_off()
+    async def call(first: int) -> None:
+        nonlocal proved
+        number = first
+        while True:
+            number += 16
+            with suppress(*ENDS):
+                async with proven(target, fresh(), place(number % 400)) as eve:
+                    proved += 1
+                    await eve.opened(1)
+            await trio.sleep(0.001)
 
-    async with trio.open_nursery() as nursery:
-        for number in range(many):
-            nursery.start_soon(stay, number)
-            await trio.sleep(0.02)
+    with trio.move_on_after(for_s):
+        async with trio.open_nursery() as nursery:
+            for first in range(16):
+                nursery.start_soon(call, first)
+    return proved
 
 
-async def stream_flood(target: Target, many: int) -> None:
+async def stream_flood(target: Target, for_s: float) -> None:
     """Open streams and ping on the session without reading, as fast as it takes them."""
-    async with proven(target, fresh(), place(3)) as eve:
-        with suppress(TransportError):
-            for first in range(1, 2 * many, 400):
-                frames = [
-                    header(Kind.WINDOW, Flag.SYN, number, 0) + header(Kind.PING, Flag.SYN, 0, number)
-                    for number in range(first, first + 400, 2)
-                ]
-                await eve.send(b"".join(frames))
-        assert await eve.is_cut_off()
+    number = 0
+    with trio.move_on_after(for_s):
+        while True:
+            number += 1
+            async with proven(target, fresh(), place(number % 400)) as eve:
+                with suppress(TransportError):
+                    for first in range(1, 40_000, 400):
+                        frames = [
+                            header(Kind.WINDOW, Flag.SYN, each, 0)
+                            + header(Kind.PING, Flag.SYN, 0, each)
+                            for each in range(first, first + 400, 2)
+                        ]
+                        await eve.send(b"".join(frames))
+                assert await eve.is_cut_off()
 
 
 async def bad_frames(target: Target, many: int) -> None:

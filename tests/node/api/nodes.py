@@ -43,6 +43,7 @@ STATUS = Status(
     version="0.1.0",
     peer=ME,
     uptime_s=7260.5,
+    tasks=61,
     standing=ACTIVE,
     network=NETWORK,
     addresses=("/ip4/192.0.2.7/tcp/4001",),

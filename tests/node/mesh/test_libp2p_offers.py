@@ -2,7 +2,7 @@
 """Who offers something else than Noise and Yamux, or another key, as a caller or when dialled."""
 
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 import trio
@@ -23,6 +23,7 @@ from node.mesh.transport import Lost, Unreachable
 from tests.node.mesh.libp2p_scene import Libp2pScene
 from tests.node.mesh.raw_peer import wire_to
 from tests.node.mesh.scene import (
+    OpenGate,
     joined,
     key_of,
     seed_of,
@@ -97,13 +98,23 @@ async def test_a_dialler_is_not_talked_into_anything_else(
 
 
 async def test_a_caller_with_our_own_key_is_turned_away() -> None:
-    """One identity was copied to two machines."""
-    async with bob() as node, wire_to(node.endpoint) as wire:
+    """One identity was copied to two machines; the gate hears of it, and so does the owner."""
+
+    class Hearing(OpenGate):
+        heard: ClassVar[list[bytes]] = []
+
+        def may_stay(self, peer: bytes, remote: str) -> bool:
+            assert remote.startswith("/ip4/127.0.0.1/tcp/")
+            self.heard.append(peer)
+            return True
+
+    async with bob(Hearing()) as node, wire_to(node.endpoint) as wire:
         me = identity(key_of("bob"), seed_of("bob"))
         assert await propose(wire, NOISE)
         _, records = await prove_outbound(wire, me, node.key)
         assert await is_cut_off(records)  # type: ignore[arg-type] # it has `more` as well
         assert node.met == []
+        assert Hearing.heard == [node.key]
 
 
 def proven_by(key: PublicKey, wire: Wire) -> SecureSession:

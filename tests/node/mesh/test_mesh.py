@@ -14,6 +14,7 @@ from node.networks import Network
 from protocol.channel import NoFrame
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.frames import DocumentFrame, TensorData, TensorStart, encode
+from protocol.keys import peer_id
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
 from simulations.transport import Net
@@ -184,6 +185,22 @@ async def test_a_peer_that_was_started_anew_is_met_anew_though_its_old_link_seem
         assert a.mesh.peers[b.key] is not old
         assert a.mesh.peers[b.key].incarnation == b"j" * 8
         assert a.key not in b.mesh.peers
+
+
+@in_virtual_time
+async def test_who_hears_that_it_was_started_anew_and_was_not_knows_that_it_has_a_twin() -> None:
+    """One identity on two machines that do not know each other: both hear it from a third node."""
+    a, b = make(1), make(2)
+    twin = make(2, incarnation=b"j" * 8, host="10.0.0.22")
+    async with on(Net(), a, b, twin):
+        await b.meets(a)
+        await twin.meets(a)
+        await settled(3)
+        assert peer_id(a.key) in b.mesh.defence.elsewhere
+        assert not twin.mesh.defence.elsewhere
+        await b.meets(a)
+        await settled(3)
+        assert peer_id(a.key) in twin.mesh.defence.elsewhere
 
 
 @pytest.mark.parametrize("first", [0, 1])

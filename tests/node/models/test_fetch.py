@@ -15,8 +15,8 @@ import trio
 from node.mesh.framed import Framed
 from node.mesh.transport import Lost
 from node.models import fetch as fetching
-from node.models.fetch import fetch, remove_old_parts
-from node.models.library import AtHand
+from node.models.fetch import fetch
+from node.models.library import AtHand, remove_old_parts
 from node.models.serve import WANT_BYTES_MAX
 from protocol.canon import encode
 from protocol.errors import Refused, RemoteProtocolError

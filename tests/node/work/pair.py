@@ -336,8 +336,9 @@ class World:
 async def a_world(folder: Path) -> AsyncIterator[World]:
     """Make both nodes. What is done aside is done at once: virtual time knows no threads."""
     with patch.object(trio.to_thread, "run_sync", _at_once):
-        async with beside() as nursery:
-            yield World(nursery, folder)
+        with trio.fail_after(100_000):
+            async with beside() as nursery:
+                yield World(nursery, folder)
 
 
 async def _at_once(work: Callable[[], object]) -> object:

@@ -104,6 +104,11 @@ async def test_a_worker_with_a_full_disk_gives_no_ack_and_loses_no_cheque(tmp_pa
         placed = await order(world)
         assert isinstance(placed, Placed)
         assert not placed.acked
+        # Shown again, it is refused again; that is no reason to take the cheque back.
+        world.part()
+        world.meet()
+        await trio.sleep(1)
+        assert ann.accounts.books.account(bob.public).signed_total == placed.price
         world.on_step = None
         await trio.sleep(2 * RETRY_S)
         assert bob.accounts.books.account(ann.public).held_total == 0

@@ -154,3 +154,43 @@ async def test_a_caller_that_leaves_calls_its_order_off(tmp_path: Path) -> None:
         (claim,) = world.bob.accounts.books.account(world.ann.public).claims.values()
         assert 0 < claim.held < 50 * 50_002
         assert (await place(world)).acked
+
+
+@in_virtual_time
+async def test_a_result_is_asked_for_again_while_it_is_still_computed(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        done: list[Placed] = []
+
+        async def one() -> None:
+            done.append(await place(world, 40))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(one)
+            for _ in range(3):
+                await trio.sleep(1.7)
+                assert len(world.bob.working) == 1
+                world.part()
+        (placed,) = done
+        assert (placed.wrong, placed.checked, placed.acked) == (None, 40, True)
+        assert await world.agree() == (placed.price, 0)
+        delivered = [event for event, _ in world.bob.posts if event == "order_delivered"]
+        assert len(delivered) == 1
+
+
+@in_virtual_time
+async def test_a_worker_that_crashed_holds_nothing_against_anybody(tmp_path: Path) -> None:
+    async with a_world(tmp_path) as world:
+        await world.start()
+        ann, bob = world.ann, world.bob
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ann.does, lambda: place(world, 40))
+            await trio.sleep(1)
+            assert bob.accounts.books.account(ann.public).claims
+            bob.crash()
+            await bob.down.wait()
+            await world.start(bob)
+            assert bob.accounts.books.account(ann.public).claims == {}
+            await bob.accounts.write(()).wait()
+            assert bob.database.read("SELECT state FROM orders") == [(State.CANCELLED,)]
+        assert (await place(world)).acked

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import trio
 
+from node.mesh.framed import Framed
 from node.work.placed import Placed
 from node.work.tensors import FRAME_S_MAX
 from protocol.errors import Refused, RemoteProtocolError
+from protocol.frames import DocumentFrame, Paused
 from protocol.order import State
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
 from simulations.faults import wrong_values
 from tests.node.executor.virtual_time import in_virtual_time
 from tests.node.work.made_model import WIDTH, items
-from tests.node.work.pair import World, a_world
+from tests.node.work.pair import Seen, World, a_world
 from tests.node.work.rogues import RogueWorker
 
 
@@ -129,5 +131,31 @@ def test_a_worker_that_gives_no_ack_is_shown_the_same_cheque_again(tmp_path: Pat
         await trio.sleep(1)
         assert await world.agree() == (placed.price, 0)
         assert states(world) == [State.SETTLED]
+
+    lied_to(test, tmp_path)
+
+
+def test_a_lie_that_is_told_after_a_restart_is_blamed_once(tmp_path: Path) -> None:
+    async def test(world: World) -> None:
+        world.bob.rogue = RogueWorker(world.bob, says_no_result=True).serve
+        ann = world.ann
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ann.does, lambda: place(world))
+            await trio.sleep(0.7)
+            ann.crash()
+        await ann.down.wait()
+        await world.start(ann)
+
+        async def lies(_peer: Seen, wire: Framed) -> None:
+            await wire.take_statement()
+            await wire.send(Paused(1, Reason.BUSY.value), DocumentFrame(b"no"))
+
+        world.bob.rogue = lies
+        for _ in range(3):
+            world.part()
+            world.meet()
+            await trio.sleep(1)
+        assert [blamed[1] for blamed in ann.blamed] == [Reason.UNEXPECTED]
+        assert states(world) == [State.CANCELLED]
 
     lied_to(test, tmp_path)
