@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -52,6 +52,8 @@ class Ground:
     up: Pace
     down: Pace
     started_s: float
+    quiet: Callable[[], Awaitable[None]] = trio.lowlevel.checkpoint
+    """Waits until nothing is computed for others; set by who takes orders."""
 
     async def probe(self) -> Hardware:
         """Say what this machine can do; measured once, then recalled."""
@@ -91,6 +93,10 @@ async def standing(config: Config, world: World) -> AsyncIterator[Ground]:
         for name in await library.open():
             happenings.post("model_lost", model=name)
         kept = get(database, QUOTAS)
+
+        async def quiet() -> None:
+            await ground.quiet()  # of the membership that there is by then
+
         ground = Ground(
             config=config,
             world=world,
@@ -107,6 +113,7 @@ async def standing(config: Config, world: World) -> AsyncIterator[Ground]:
                 world.executor,
                 happenings.post,
                 paused_until_s=get(database, PAUSED_UNTIL_S),
+                quiet=quiet,
             ),
             up=Pace(config.governor.upload_kib_s * KIB),
             down=Pace(config.governor.download_kib_s * KIB),

@@ -152,6 +152,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         trying = Trying(accounts, requester, ground.library, world.executor)
         for work in (receipts, working, requester):
             await enter(work.open())
+        ground.quiet = working.wait_quiet
 
         mesh.speak(WORK, worker.serve)
         mesh.speak(BOOKS, receipts.serve)

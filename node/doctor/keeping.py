@@ -88,7 +88,11 @@ def see_clock(scene: Scene) -> list[Finding]:
 
 
 def see_databases(scene: Scene) -> list[Finding]:
-    """Have SQLite check each database, while no node runs; nothing is written into them."""
+    """Have SQLite check each database, while no node runs.
+
+    Nothing is changed, but SQLite moves in what a crash has left beside a database, as it would
+    at the next start.
+    """
     if scene.is_running:  # it has looked when it opened them, and tells what it sees itself
         return []
     files = sorted(scene.paths.state.glob("*.db")) if scene.paths.state.is_dir() else []

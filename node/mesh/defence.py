@@ -19,6 +19,8 @@ being served, nothing done for `IDLE_S`; it is no neighbour, not trusted, and it
 those whom we chose are never pushed out by those who chose us. Of these, the one that behaved
 worst, then one of the fullest place, then the one that has been idle longest. If there is none,
 the newcomer has to wait. So a flood of strangers finds a node full, but no order is cut for them.
+Before all these goes who has not said hello yet, the oldest first: whoever knows the secret of a
+private network is not sent away for somebody who may not.
 """
 
 from collections import Counter, deque
@@ -99,6 +101,7 @@ class Defence:
         self._callers: dict[str, Allowance] = {}
         self.peer_of: Callable[[Connection], Peer | None] = lambda _: None
         self.let_go: Callable[[Peer], None] = lambda _: None
+        self.hang_up: Callable[[Connection], None] = lambda _: None
         self.everybody: Callable[[], Iterable[Peer]] = tuple
 
     # --- the gate -------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class Defence:
             return False
         if len(self._arriving) >= HANDSHAKES_MAX and not self._displaces(from_there):
             return False
-        if self._is_full(place, is_range) and self._spare(place) is None:
+        if self._is_full(place, is_range) and not (self._unknown(place) or self._spare(place)):
             return False
         if not self._allowance(place, now_s).take(now_s):
             return False
@@ -210,6 +213,10 @@ class Defence:
         return found
 
     def _make_room(self, place: str | None) -> bool:
+        if unknown := self._unknown(place):
+            self.remove(unknown)
+            self.hang_up(unknown)
+            return True
         peer = self._spare(place)
         if peer is None:
             return False
@@ -217,6 +224,13 @@ class Defence:
             self.remove(link.connection)  # its place is free now, though it takes a while to go
         self.let_go(peer)
         return True
+
+    def _unknown(self, place: str | None) -> Connection | None:
+        """Find who has dialled us first of those who have not said hello."""
+        for each, at in self._open.items():
+            if each.inbound and self.peer_of(each) is None and (place is None or at == place):
+                return each
+        return None
 
     def _spare(self, place: str | None) -> Peer | None:
         """Find who is let go for somebody else, in this place or in all."""

@@ -83,6 +83,7 @@ class Meetings:
         defence.peer_of = self._peer_of
         defence.everybody = self.peers.values
         defence.let_go = self._make_room
+        defence.hang_up = lambda connection: start(connection.close)
 
     # --- connections ----------------------------------------------------------------------------
 
@@ -97,10 +98,18 @@ class Meetings:
             self._defence.remove(connection)
 
     async def admitted(self, connection: Connection) -> Link | None:
-        """Wait for hello on this connection; the peer may be a little quicker than this node."""
-        with trio.move_on_after(HELLO_S_MAX):
-            while connection not in self._links:
-                await self._changed.wait()
+        """Wait for hello on this connection; the peer may be a little quicker than this node.
+
+        None when it is over, or has said none in time.
+        """
+        if link := self._links.get(connection):
+            return link
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_until_closed, connection, nursery.cancel_scope)
+            with trio.move_on_after(HELLO_S_MAX):
+                while connection not in self._links:
+                    await self._changed.wait()
+            nursery.cancel_scope.cancel()
         return self._links.get(connection)
 
     async def say_hello(self, connection: Connection, dialing: Dialing) -> None:
@@ -292,6 +301,12 @@ class Meetings:
     def _tell(self) -> None:
         changed, self._changed = self._changed, trio.Event()
         changed.set()
+
+
+async def _until_closed(connection: Connection, scope: trio.CancelScope) -> None:
+    """End a wait with its connection: a dead one must take no place, nor what it has sent."""
+    await connection.wait_closed()
+    scope.cancel()
 
 
 async def _close(link: Link, word: Frame) -> None:

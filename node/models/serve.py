@@ -7,6 +7,7 @@ quota of the day does not allow is a cancel with the reason, and the end of the 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Protocol
 
@@ -33,6 +34,7 @@ MaySend = Callable[[int], tuple[Reason | None, str]]
 class _Who(Protocol):
     @property
     def key(self) -> bytes: ...
+    def hold(self) -> AbstractContextManager[None]: ...
 
 
 class Serving:
@@ -48,7 +50,8 @@ class Serving:
         while not isinstance(frame := await wire.receive(), NoFrame):
             match frame:
                 case BlobWant(digest, offset, size_bytes):
-                    refused = await self._give(peer.key, wire, digest, offset, size_bytes)
+                    with peer.hold():
+                        refused = await self._give(peer.key, wire, digest, offset, size_bytes)
                     if refused:
                         await wire.send(CancelFrame(refused.value))
                         await wire.end()

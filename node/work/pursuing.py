@@ -114,8 +114,16 @@ class Pursuing:
                 await self._receipts.show(ordered.worker, (cited,))
         except TransportError as error:
             self._post("ack_not_received", peer=ordered.worker.hex(), error=str(error))
+            #await self._show_again(ordered.worker)
         self.close_acked(ordered.worker)
         ordered.acked = self._accounts.is_settled(ordered.worker, ordered.id)
+
+    async def _show_again(self, worker: bytes) -> None:
+        """A worker that was met again meanwhile said its totals before this cheque was signed."""
+        cited = self._accounts.unacked(worker)
+        if cited and self._receipts.is_met(worker):
+            with suppress(TransportError, CommonsError):  # else at the next meeting
+                await self._receipts.show(worker, (cited,))
 
     async def _dispute(self, ordered: Ordered, wire: Framed) -> None:
         """Say what is wrong, pay nothing, and have no more dealings with this worker."""

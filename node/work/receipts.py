@@ -75,6 +75,10 @@ class Receipts:
         self._greeted.pop(peer, None)
         self._accounts.left(peer)
 
+    def is_met(self, peer: bytes) -> bool:
+        """Whether a peer is here now, as far as it was noticed that it left."""
+        return peer in self._greeted
+
     async def wait_greeted(self, peer: bytes) -> None:
         """Return when the totals of a met peer were compared."""
         greeted = self._greeted.get(peer)

@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from node.mesh.framed import Framed
@@ -31,6 +31,10 @@ class Who(Protocol):
     @property
     def trusted(self) -> bool:
         """Whether the owner lists it."""
+        ...
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep it connected inside the block, however scarce places get."""
         ...
 
 

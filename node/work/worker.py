@@ -122,7 +122,8 @@ class Worker:
             raise RemoteProtocolError(Reason.WRONG_PARTY, "the order is between other nodes")
         table = ShapeTable(decode(await _document(wire), Shapes))
         if self._working.find(order.id) or self._orders.find(order.id, Role.WORKER):
-            return await self._serve_again(peer, wire, order)
+            with peer.hold():
+                return await self._serve_again(peer, wire, order)
         try:
             admitted = await self._admission.admit(peer, order, table)
         except Refused as refusal:
@@ -130,7 +131,8 @@ class Worker:
             return True
         taken = self._working.take(admitted)
         try:
-            return await self._carry_out(taken, wire)
+            with peer.hold():
+                return await self._carry_out(taken, wire)
         except EndedEarlyError:
             await self._cancelled(taken, wire)
             return False

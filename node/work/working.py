@@ -228,6 +228,11 @@ class Working:
         if self._nursery and over:
             self._nursery.start_soon(self._results.drop, over)
 
+    async def wait_quiet(self) -> None:
+        """Wait until nothing is computed for others; what was computed may still be sent."""
+        while busy := [each for each in self._taken.values() if not each.done.is_set()]:
+            await busy[0].done.wait()
+
     async def hand_back(self, reason: Reason, grace_s: float) -> None:
         """Let running work end for a while, then give the rest back.
 

@@ -123,9 +123,10 @@ class Session:
         """How many there are."""
         return len(self._streams)
 
-    def forget(self, number: int) -> None:
-        """Expect no more frames of this stream."""
-        self._streams.pop(number, None)
+    def forget(self, stream: MuxedStream) -> None:
+        """Expect no more frames of this stream; its number may be another one's by now."""
+        if self._streams.get(stream.number) is stream:
+            del self._streams[stream.number]
 
     def _add(self, number: int) -> MuxedStream:
         stream = self._streams[number] = MuxedStream(self, number, self._connection)
@@ -262,7 +263,7 @@ class Session:
         if self._arrived(stream):
             self._reply(header(Kind.WINDOW, Flag.ACK, number, _MORE_WINDOW))
         else:
-            self.forget(number)
+            self.forget(stream)
             self._reply(header(Kind.WINDOW, Flag.RST, number, 0))
 
     def _reply(self, frame: bytes) -> None:

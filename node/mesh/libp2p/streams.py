@@ -45,7 +45,7 @@ class Way(Protocol):
         """Queue before the data."""
         ...
 
-    def forget(self, number: int) -> None:
+    def forget(self, stream: "MuxedStream") -> None:
         """Expect no more frames of this stream."""
         ...
 
@@ -205,7 +205,7 @@ class MuxedStream:
         """Heed the peer's FIN or RST."""
         if flags & Flag.RST:
             self._let_go("the peer reset this stream")
-        elif flags & Flag.FIN:
+        elif flags & Flag.FIN and not self._lost:  # else an end of data behind a hole
             self._peer_finished = True
             self._arrived.set()
             self._forget_when_over()
@@ -221,11 +221,11 @@ class MuxedStream:
         self.lose(reason)
         self._peer_finished = False
         self._chunks.clear()
-        self._way.forget(self.number)
+        self._way.forget(self)
 
     def _forget_when_over(self) -> None:
         if self.over:
-            self._way.forget(self.number)
+            self._way.forget(self)
 
 
 class Negotiated(Source):

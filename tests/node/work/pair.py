@@ -6,7 +6,7 @@ and the runners. A node can crash and be started again on what its disk has kept
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -63,6 +63,9 @@ class Seen:
     key: bytes
     member: bool = False
     trusted: bool = False
+
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 async def looks_fine(_manifest: Manifest, _graph: Path) -> None:

@@ -93,6 +93,32 @@ def test_a_connection_may_be_lost_at_every_step(tmp_path: Path, side: str, numbe
 
 
 @pytest.mark.parametrize("number", STEPS)
+def test_what_is_signed_after_the_two_met_anew_is_shown_without_another_meeting(
+    tmp_path: Path, number: int
+) -> None:
+    """The totals of that meeting knew nothing of the cheque whose stream was lost before."""
+
+    @in_virtual_time
+    async def run() -> None:
+        async with a_world(tmp_path) as world:
+            await world.start()
+
+            def anew(_node: Node) -> None:
+                world.part()
+                world.meet()
+
+            at(world, number, lambda node, _what: node.name == "ann", anew)
+            placed = await order(world)
+            world.on_step = None
+            if isinstance(placed, Placed):
+                assert await world.agree() == (placed.price, 0)
+            await trio.sleep(700)
+            await all_is_well(world)
+
+    run()
+
+
+@pytest.mark.parametrize("number", STEPS)
 @pytest.mark.parametrize("side", ["ann", "bob"])
 def test_a_node_may_crash_at_every_step(tmp_path: Path, side: str, number: int) -> None:
     @in_virtual_time
