@@ -48,20 +48,8 @@ $(MODULES): $(READER)/package-lock.json
 	elif (cd $(READER) && $(NPM)) >/dev/null 2>&1; then touch $@; \
 	else echo "The JavaScript reader is not ready: npm ci in $(READER) failed. All else works." >&2; fi
 
-test: setup ## run the tests (COVERAGE=1: measure branches of protocol/, and insist on all)
-ifdef COVERAGE
-	@mkdir -p .cache
-	@# protocol/ is measured with its own tests, and meanwhile the other core runs all others
-	@# (in a temporary folder of their own, open as /tmp is: some look for what is left there)
-	@aside=$$(mktemp -d); chmod 1777 "$$aside"; TMPDIR=$$aside $(BIN)/python -m pytest --ignore=tests/protocol \
-	-o cache_dir=.cache/others $(ARGS) >.cache/others.log 2>&1 & others=$$!; \
-	$(BIN)/python -m coverage run -m pytest tests/protocol $(ARGS); measured=$$?; \
-	wait $$others; passed=$$?; cat .cache/others.log; rm -rf "$$aside"; \
-	test $$measured -eq 0 && test $$passed -eq 0
-	$(BIN)/python -m coverage report
-else
-	$(BIN)/python -m pytest $(ARGS)
-endif
+test: setup ## run the tests on two cores (COVERAGE=1: measure branches of protocol/, and insist on all)
+	@$(BIN)/python -m tools.run_tests $(if $(COVERAGE),--coverage) $(ARGS)
 
 demo: setup ## see it work: three real nodes, an order, the credit that moved; then a liar
 	@$(BIN)/python -m tools.demo

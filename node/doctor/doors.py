@@ -170,7 +170,6 @@ def _bound(kind: str, host: str, port: int) -> OSError | None:
             if family == socket.AF_INET6:
                 door.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             door.bind((host, port))
-            door.listen(1)  # only this tells of another listener with the same option
     except OSError as error:
         return error
     return None

@@ -60,7 +60,7 @@ class Redactor:
         text = _PLACE.sub(self._place, text)
         text = _MAIL.sub(lambda found: self._token("mail", found[0]), text)
         text = _PATH.sub(self._path, text)
-        _ = _HEX.sub(lambda found: self._token("id", found[0].lower()), text)
+        text = _HEX.sub(lambda found: self._token("id", found[0].lower()), text)
         return _TOKEN.sub(lambda found: self._token("secret", found[0]), text)
 
     def value(self, value: object) -> object:

@@ -6,6 +6,22 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from node.log import Log
+
+log = Log()
+
+
+async def alone(task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+    """Do one thing of many. What nobody foresaw is logged, and ends neither the others nor the node.
+
+    A disk that takes nothing just now, or a bug that one peer's order has found, is no reason to
+    end the work for all.
+    """
+    try:
+        await task(*arguments)
+    except* Exception:
+        log.exception("work_failed", task=getattr(task, "__qualname__", ""))
+
 
 @asynccontextmanager
 async def beside(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[trio.Nursery]:

@@ -11,6 +11,7 @@ import trio
 from node.mesh.transport import TransportError
 from node.models.fetch import fetch
 from node.models.library import Library
+from node.work.beside import alone
 from node.work.wires import Post, Who, Wires
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
 from protocol.reasons import Reason
@@ -62,7 +63,7 @@ class Fetching:
         if len(self._running) >= FETCHES_MAX:
             raise Refused(Reason.BUSY, f"{len(self._running)} models are being fetched")
         self._running.add(model)
-        self._nursery.start_soon(self._fetch, peer, model)
+        self._nursery.start_soon(alone, self._fetch, peer, model)
 
     async def _fetch(self, peer: Who, model: bytes) -> None:
         def may_fetch(size_bytes: int) -> tuple[Reason | None, str]:

@@ -13,7 +13,7 @@ import trio
 from node.mesh.transport import TransportError
 from node.models.library import Library
 from node.work.accounts import Accounts
-from node.work.beside import beside
+from node.work.beside import alone, beside
 from node.work.orders import Orders, Row
 from node.work.placed import Ordered
 from node.work.pursuing import Pursuing
@@ -66,7 +66,7 @@ class LeftOpen:
 
     def _greeted(self, peer: bytes) -> None:
         if self._nursery:
-            self._nursery.start_soon(self._go_on, peer)
+            self._nursery.start_soon(alone, self._go_on, peer)
 
     async def _go_on(self, peer: bytes) -> None:
         """Go on with the orders that an earlier process, or a lost connection, left open."""

@@ -114,7 +114,7 @@ class Pursuing:
                 await self._receipts.show(ordered.worker, (cited,))
         except TransportError as error:
             self._post("ack_not_received", peer=ordered.worker.hex(), error=str(error))
-            #await self._show_again(ordered.worker)
+            await self._show_again(ordered.worker)
         self.close_acked(ordered.worker)
         ordered.acked = self._accounts.is_settled(ordered.worker, ordered.id)
 

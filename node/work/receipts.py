@@ -14,7 +14,7 @@ import trio
 from node.mesh.framed import Framed
 from node.mesh.transport import TransportError
 from node.work.accounts import Accounts
-from node.work.beside import beside
+from node.work.beside import alone, beside
 from node.work.wires import BOOKS, Post, Who, Wires
 from protocol.canon import decode, encode
 from protocol.channel import NoFrame
@@ -67,8 +67,8 @@ class Receipts:
     def met(self, peer: bytes, held_total: int, signed_total: int) -> None:
         """Compare the totals that a peer has said in its hello."""
         if self._nursery:
-            self._greeted[peer] = trio.Event()
-            self._nursery.start_soon(self._greet, peer, held_total, signed_total)
+            done = self._greeted[peer] = trio.Event()
+            self._nursery.start_soon(alone, self._greet, peer, held_total, signed_total, done)
 
     def left(self, peer: bytes) -> None:
         """Note that a peer is gone."""
@@ -85,8 +85,9 @@ class Receipts:
         if greeted is not None:
             await greeted.wait()
 
-    async def _greet(self, peer: bytes, held_total: int, signed_total: int) -> None:
-        done = self._greeted[peer]
+    async def _greet(
+        self, peer: bytes, held_total: int, signed_total: int, done: trio.Event
+    ) -> None:
         try:
             receipts = await self._accounts.greet(peer, held_total, signed_total)
             done.set()

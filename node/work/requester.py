@@ -17,7 +17,7 @@ from node.executor.executor import Item
 from node.mesh.transport import TransportError
 from node.models.library import AtHand, Library
 from node.work.accounts import Accounts
-from node.work.beside import beside
+from node.work.beside import alone, beside
 from node.work.checking import Checking
 from node.work.exchange import Progress
 from node.work.left_open import LeftOpen
@@ -131,7 +131,7 @@ class Requester:
             state = State.OWING if ordered.accept else State.CANCELLED
             self._pursuing.ended(ordered, state, Refused(Reason.REQUESTER_CANCELLED))
             if self._nursery:
-                self._nursery.start_soon(self._pursuing.take_back, ordered.order)
+                self._nursery.start_soon(alone, self._pursuing.take_back, ordered.order)
 
     # --- from order to result -------------------------------------------------------------------
 

@@ -152,6 +152,8 @@ class Trying:
         Refused says what is against the model, or why the peer does not do it; TransportError,
         that it cannot be reached; RemoteProtocolError, which rule it broke.
         """
+        if worker == self._accounts.me:
+            raise Refused(Reason.WRONG_PARTY, "a node gives itself no orders: name another peer")
         watch = _Watch(progress)
         watch.begin("intake", f"reading {path.name}")
         model, why, free = await self._take_in(path, wanted or {}, watch)

@@ -17,7 +17,7 @@ from node.executor.executor import Executor, Item
 from node.store.store import Statement
 from node.work.accounts import Accounts
 from node.work.admission import Admission, Admitted
-from node.work.beside import beside
+from node.work.beside import alone, beside
 from node.work.computing import compute
 from node.work.orders import Orders
 from node.work.results import OUTPUTS, Results
@@ -136,7 +136,7 @@ class Working:
         """Compute: all inputs are here, and they are those that were ordered."""
         taken.has_inputs = True
         assert self._nursery, "orders are worked on inside of open()"
-        self._nursery.start_soon(self._compute, taken, secret, inputs)
+        self._nursery.start_soon(alone, self._compute, taken, secret, inputs)
 
     async def _compute(self, taken: Taken, secret: bytes, inputs: Sequence[Item]) -> None:
         """Compute, write down, sign; the stream may be gone meanwhile."""
@@ -226,7 +226,7 @@ class Working:
         over = [each for each in orders if each not in claims]
         self._accounts.write([self._orders.stands(each, State.SETTLED) for each in over])
         if self._nursery and over:
-            self._nursery.start_soon(self._results.drop, over)
+            self._nursery.start_soon(alone, self._results.drop, over)
 
     async def wait_quiet(self) -> None:
         """Wait until nothing is computed for others; what was computed may still be sent."""
@@ -261,11 +261,14 @@ class Working:
     async def _forget_old(self) -> None:
         """Drop what ended a month ago, in whichever role, with all that belongs to it."""
         while True:
-            old, statement = self._orders.forget()
-            if old:
-                self._accounts.write([statement])
-                await self._results.drop(old)
+            await alone(self._forget_what_is_old)
             await trio.sleep(FORGET_S)
+
+    async def _forget_what_is_old(self) -> None:
+        old, statement = self._orders.forget()
+        if old:
+            self._accounts.write([statement])
+            await self._results.drop(old)
 
     def _close(self, taken: Taken) -> None:
         """Write down how an order ended; it is settled when nothing is due, by these books."""

@@ -56,7 +56,7 @@ def test_what_is_tried_is_priced_checked_and_paid_and_both_books_say_so(
     worker, requester = two
     path = tmp_path / "little.onnx"
     onnx.save(mlp(), path)
-    before = credit(requester)
+    before = credit(requester)[1]
     first = try_once(requester, worker, path)
     assert first["price_cu"] == first["paid_cu"] > 0
     assert first["acked"]
@@ -64,7 +64,7 @@ def test_what_is_tried_is_priced_checked_and_paid_and_both_books_say_so(
     assert not first["wrong"]
     second = try_once(requester, worker, path)
     assert second["owed_before"] == first["owed_after"]
-    assert credit(requester)[1] == before[1] + first["paid_cu"] + second["paid_cu"]
+    assert credit(requester)[1] == before + first["paid_cu"] + second["paid_cu"]
     settle(worker, requester)
     shown = requester.commons("status")
     assert f"spent {credit(requester)[1]:,} CU" in shown
@@ -97,30 +97,29 @@ def test_nothing_is_lost_or_paid_twice_when_one_is_killed_in_the_middle_of_an_or
     two: list[Node], slow: Path, seed: int
 ) -> None:
     worker, requester = two
-    dice = random.Random(seed)  # noqa: S311 - no secret: another moment for each run
+    dice = random.Random(seed)
     victim = two[seed % 2]
     spent_before = credit(requester)[1]
     trying = Try(requester, worker.peer, slow, ITEMS, SLOW_SIZE)
-    time.sleep(dice.uniform(0.05, 4.0))  # the whole way of an order, and a little more
+    time.sleep(dice.uniform(0.1, 2.5))  # the whole way of an order, and a little more
     victim.kill()
     victim.fork().wait_ready()
     status, tried, complaint = trying.result()
     settle(worker, requester)
     paid = credit(requester)[1] - spent_before
-    again = try_once(requester, worker, slow, ITEMS, SLOW_SIZE)
-    price = again["price_cu"]
+    again = try_once(requester, worker, slow, 1, SLOW_SIZE)
+    price = again["price_cu"] * ITEMS
     assert paid in (0, price)
     if status == 0:
         assert tried["paid_cu"] == paid == price
     else:
         assert "Traceback" not in complaint
-    settle(worker, requester)
     assert credit(requester)[1] - spent_before == paid + again["paid_cu"]
 
 
 def test_a_client_that_is_killed_takes_its_order_back(two: list[Node], slow: Path) -> None:
     worker, requester = two
-    trying = Try(requester, worker.peer, slow, 40 * ITEMS, SLOW_SIZE)
+    trying = Try(requester, worker.peer, slow, 30 * ITEMS, SLOW_SIZE)
     trying.until_step("work")
     trying.kill()
     until(lambda: not worker.get("/v1/status")["work"]["running"], 60, "the worker is free again")

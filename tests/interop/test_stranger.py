@@ -6,6 +6,7 @@ daemon says is read and verified there. What it is asked to do is in stranger.mj
 """
 
 import json
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,9 @@ def daemons(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Node]]:
     with nodes(tmp_path_factory.mktemp("daemons"), 2) as made:
         yield [each.start() for each in made]
         for each in made:
-            assert each.stop() == 0, each.tail()
+            each.signal(signal.SIGTERM)
+        for each in made:
+            assert each.wait() == 0, each.tail()
             lines = [json.loads(line) for line in each.log.read_text().splitlines()]
             assert [line for line in lines if line["level"] == "error"] == []
 

@@ -5,6 +5,7 @@ import json
 import socket
 import stat
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -94,10 +95,7 @@ def test_as_json_it_is_one_document(
     document = json.loads(capsys.readouterr().out)
     assert document["v"] == 1
     assert (document["running"], document["passed"], document["failed"]) == (False, 2, 1)
-    assert document["findings"][-1] == {
-        **{"name": "identity", "state": "fail", "sentence": "Others can read it."},
-        "next_step": "`chmod 600 it`",
-    }
+    assert document["findings"][-1] == asdict(BAD)
 
 
 def test_a_running_node_is_asked_and_its_findings_come_first(

@@ -35,6 +35,10 @@ STALL_S = 30.0
 #: What a peer may send on one stream before it is read: 100 Mbit/s at a round trip of 80 ms.
 WINDOW_BYTES = 1 << 20
 
+#: What has arrived and was not read, of all streams of all connections: then the one that holds
+#: most ends. The windows of a hundred orders; a tenth of the memory of a small machine.
+HELD_BYTES_MAX = 96 << 20
+
 #: Data that waits to be encrypted, of all streams of a connection: two records.
 QUEUE_BYTES = 1 << 17
 

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""An honest client in a process of its own: pings a node all the time, and tells how that went.
+"""An honest client in a process of its own: pings two nodes all the time, and tells how that went.
 
-It is a node of the network as far as hello and control stream go. Each line on stdin begins a
+One of them is attacked and the other is not: what the machine is busy with slows both. It is a node of the network as far as hello and control stream go. Each line on stdin begins a
 measurement and ends the one before, which is answered by a line of JSON.
 """
 
 import json
 import sys
 import time
+from contextlib import AsyncExitStack
 from statistics import median
 
 import trio
@@ -16,20 +17,19 @@ from node.mesh.control import measured
 from node.mesh.transport import TransportError
 from node.networks import Network
 from protocol.errors import ProtocolError, Refused
-from tests.e2e.adversaries.callers import Member, Target, member, seed_of
+from tests.e2e.adversaries.callers import Member, Target, member
 
 PING_S = 0.01
 ANSWER_S = 20.0
 
 
 class Prober:
-    """Measures round trips."""
+    """Measures round trips to one node."""
 
     def __init__(self, client: Member) -> None:
         self._client = client
         self._round_trips_s: list[float] = []
         self._lost = 0
-        self._begin_s = time.monotonic()
 
     async def ping_for_ever(self) -> None:
         """Ping, and come back when the connection is lost, as any node would."""
@@ -52,33 +52,33 @@ class Prober:
         told = {
             "count": len(self._round_trips_s),
             "lost": self._lost,
-            "for_s": time.monotonic() - self._begin_s,
             "p50_ms": 1000 * median(found),
             "p95_ms": 1000 * found[int(0.95 * (len(found) - 1))],
         }
-        self._round_trips_s, self._lost, self._begin_s = [], 0, time.monotonic()
+        self._round_trips_s, self._lost = [], 0
         return told
 
 
 async def main() -> None:
-    """Ping until stdin ends."""
+    """Ping both nodes until stdin ends."""
     wanted = json.loads(sys.argv[1])
-    target = Target(bytes.fromhex(wanted["key"]), wanted["address"])
     secrets = {int(key): bytes.fromhex(value) for key, value in wanted["secrets"].items()}
     network = Network(wanted["name"], bytes.fromhex(wanted["salt"]), secrets)
-    async with (
-        member(target, network, seed_of("the honest client")) as client,
-        trio.open_nursery() as nursery,
-    ):
-        await client.meets()
-        prober = Prober(client)
-        nursery.start_soon(prober.ping_for_ever)
-        stdin = trio.lowlevel.FdStream(0)
-        async for lines in stdin:
-            for _ in range(lines.count(b"\n")):
-                sys.stdout.write(json.dumps(prober.told()) + "\n")
-                sys.stdout.flush()
-        nursery.cancel_scope.cancel()
+    async with AsyncExitStack() as stack:
+        probers = []
+        for key, address in wanted["targets"]:
+            target = Target(bytes.fromhex(key), address)
+            client = await stack.enter_async_context(member(target, network))
+            await client.meets()
+            probers.append(Prober(client))
+        async with trio.open_nursery() as nursery:
+            for prober in probers:
+                nursery.start_soon(prober.ping_for_ever)
+            async for lines in trio.lowlevel.FdStream(0):
+                for _ in range(lines.count(b"\n")):
+                    sys.stdout.write(json.dumps([each.told() for each in probers]) + "\n")
+                    sys.stdout.flush()
+            nursery.cancel_scope.cancel()
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from node.mesh.libp2p.choosing import HELLO, line
 from node.mesh.libp2p.yamux import Flag, Kind, header
 from node.mesh.transport import TransportError
 from tests.e2e.adversaries.callers import ENDS, Target, calling, fresh, heard_of, place, proven
-from tests.e2e.adversaries.victim import Victim, victim
+from tests.e2e.adversaries.victim import Victim, victim, vitals_of
 
 pytestmark = pytest.mark.slow
 
 NOISE = line("/noise")
+
+#: What strangers may make a node hold while they fill all that they are granted.
+PEAK_MIB_MAX = 100.0
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,14 @@ class TestStrangers:
         with besieged.attacked("streams and pings without end before hello"):
             trio.run(stream_flood, besieged.target, 1.5 * many)
 
+    def test_strangers_cannot_fill_the_memory_before_hello(
+        self, besieged: Victim, many: int
+    ) -> None:
+        with besieged.attacked("streams filled with data before hello"):
+            peak_mib = trio.run(fill, besieged, 32 * min(many, 4))
+            sys.stdout.write(f"\nat most {peak_mib:+.1f} MiB meanwhile")
+        assert peak_mib < PEAK_MIB_MAX
+
     def test_what_breaks_the_rules_of_yamux(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("oversized and impossible Yamux frames"):
             trio.run(bad_frames, besieged.target, many)
@@ -103,8 +114,12 @@ async def garbage(target: Target, here: str, kind: int, dice: Random) -> bool:
         noise = HELLO + NOISE
         starts = (b"", HELLO, noise, noise + b"\x01\x00", noise + b"\xff\xff")
         async with calling(target, here) as stream:
-            await stream.send_all(starts[kind % len(starts)] + data)
-            return HELLO in await heard_of(stream)
+            greeted = await stream.receive_some(100) == HELLO
+            with suppress(*ENDS):
+                await stream.send_all(starts[kind % len(starts)] + data)
+                await stream.send_eof()
+            await heard_of(stream)
+            return greeted
     async with proven(target, fresh(), here) as eve:
         if kind == 17:
             await eve.records.wire.put(data)
@@ -197,6 +212,34 @@ async def stream_flood(target: Target, for_s: float) -> None:
                         ]
                         await eve.send(b"".join(frames))
                 assert await eve.is_cut_off()
+
+
+async def fill(besieged: Victim, many: int) -> float:
+    """Fill every window that a stranger is granted, on as many connections as it may have."""
+    target, before = besieged.target, vitals_of(besieged.node)
+
+    async def one(number: int) -> None:
+        with suppress(*ENDS):
+            async with proven(target, fresh(), place(number % 400)) as eve:
+                for stream in range(1, 17, 2):
+                    await eve.opened(stream)
+                    await eve.data(stream, HELLO + line("/commons/work/1"))
+                for _ in range(4):
+                    for stream in range(1, 17, 2):
+                        for _ in range(4):
+                            await eve.data(stream, bytes(60_000))
+                await trio.sleep(20)
+
+    with trio.move_on_after(30):
+        async with trio.open_nursery() as nursery:
+            for number in range(many):
+                nursery.start_soon(one, number)
+            peak_mib = 0.0
+            for _ in range(30):
+                await trio.sleep(0.1)
+                peak_mib = max(peak_mib, vitals_of(besieged.node).pss_mib - before.pss_mib)
+            nursery.cancel_scope.cancel()
+    return peak_mib
 
 
 async def bad_frames(target: Target, many: int) -> None:

@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,12 @@ from tests.tree import ROOT
 #: What one attack may leave behind: the allocator keeps pages that it may use again.
 GROWTH_MIB_MAX = 40.0
 
-#: While an attack goes on, a round trip may take so many times as long. The aim is 2; a machine
-#: that is shared with the attacker and with seven other programs is given more.
+#: While an attack goes on, a round trip may take so many times as long as one to a node that is not
+#: attacked. The aim is 2, and the figures are printed; what is asserted allows for a bad moment.
 SLOWER_MAX = 10.0
 
 #: Below this, a factor would measure the machine and not the node.
-P50_MS_LEAST = 5.0
+P50_MS_LEAST = 10.0
 
 DESCRIPTORS_MAX = 8
 SETTLED_S = 20.0
@@ -52,7 +52,7 @@ class Victim:
         self.network = network
         self.target = target_of(node)
         self._probe = probe
-        self._calm = self._probe.after(1.0)
+        self._calm, _ = self._probe.after(1.0)
         self._rest = vitals_of(node)
 
     @contextmanager
@@ -63,22 +63,22 @@ class Victim:
         begin_s = time.monotonic()
         yield
         took_s = time.monotonic() - begin_s
-        during = self._probe.told()
-        if during["count"] < 20:  # it was over too quickly to be measured
-            during = self._probe.after(0.5)
+        served, control = self._probe.told()
+        if served["count"] < 20:  # it was over too quickly to be measured
+            served, control = self._probe.after(0.5)
         assert self.node.runs, self.node.tail()
         after = self._settled()
-        calm_ms = max(self._calm["p50_ms"], 0.01)
         sys.stdout.write(
-            f"\n{name}: p50 {calm_ms:.2f} -> {during['p50_ms']:.2f} ms "
-            f"({during['p50_ms'] / calm_ms:.1f}x), p95 {during['p95_ms']:.1f} ms, "
-            f"{during['lost']:.0f} lost, {took_s:.1f} s, "
+            f"\n{name}: p50 {served['p50_ms']:.2f} ms, of a node that is not attacked "
+            f"{control['p50_ms']:.2f} ms ({served['p50_ms'] / control['p50_ms']:.1f}x), "
+            f"before {self._calm['p50_ms']:.2f} ms, p95 {served['p95_ms']:.1f} ms; "
+            f"{served['lost']:.0f} lost; {took_s:.1f} s, "
             f"CPU {after.cpu_s - before.cpu_s:.2f} s, "
             f"memory {after.pss_mib - before.pss_mib:+.1f} MiB, "
             f"descriptors {after.descriptors - self._rest.descriptors:+d}\n"
         )
-        assert during["lost"] == 0, "the honest client lost its connection"
-        assert during["p50_ms"] < max(P50_MS_LEAST, SLOWER_MAX * calm_ms)
+        assert served["lost"] == 0, "the honest client lost its connection"
+        assert served["p50_ms"] < max(P50_MS_LEAST, SLOWER_MAX * control["p50_ms"])
         assert after.pss_mib - before.pss_mib < GROWTH_MIB_MAX
         assert self.other.peer in peers_of(self.node), "the honest node was pushed out"
         assert "Traceback" not in self.node.tail(), self.node.tail()
@@ -104,10 +104,9 @@ class Victim:
 class Probe:
     """The process of the honest client; see `prober`."""
 
-    def __init__(self, target: Target, network: Network) -> None:
+    def __init__(self, targets: Sequence[Target], network: Network) -> None:
         wanted = {
-            "key": target.key.hex(),
-            "address": target.address,
+            "targets": [(each.key.hex(), each.address) for each in targets],
             "name": network.name,
             "salt": network.salt.hex(),
             "secrets": {key: secret.hex() for key, secret in network.secrets.items()},
@@ -121,16 +120,16 @@ class Probe:
         )
         self.told()  # it has begun
 
-    def told(self) -> dict[str, float]:
-        """Give what was measured since the last time, and begin anew."""
+    def told(self) -> list[dict[str, float]]:
+        """Give what was measured of each node since the last time, and begin anew."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        told: dict[str, float] = json.loads(self._process.stdout.readline())
+        told: list[dict[str, float]] = json.loads(self._process.stdout.readline())
         return told
 
-    def after(self, for_s: float) -> dict[str, float]:
+    def after(self, for_s: float) -> list[dict[str, float]]:
         """Measure for so long."""
         self.told()
         time.sleep(for_s)
@@ -159,7 +158,7 @@ def victim(folder: Path, *, private: bool = False, **environ: str) -> Iterator[V
         node.spawner = other.spawner = spawner
         until(lambda: other.peer in known_to(node), 30, "the two know each other")
         network = network_of(node)
-        probe = Probe(target_of(node), network)
+        probe = Probe([target_of(node), target_of(other)], network)
         stack.callback(probe.close)
         yield Victim(node, other, network, probe)
 

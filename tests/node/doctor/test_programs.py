@@ -82,6 +82,7 @@ def test_versions_are_compared_by_their_numbers() -> None:
     assert numbers("unknown") == ()
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_to_say_versions() -> None:
     import subprocess
 

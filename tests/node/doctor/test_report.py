@@ -13,12 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.api.documents import Finding
-from node.config import KEYS, to_toml
+from node.config import KEYS
 from node.doctor import report
 from node.doctor.redact import Redactor
 from node.doctor.report import report_of, write_report
 from node.identity import load_or_make
-from node.paths import find_paths
 from protocol.keys import Keypair, peer_id
 from tests.node.doctor.scenes import OTHER, PEER, scene_at
 
@@ -145,10 +144,9 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, 
         Finding("networks", "fail", f"`the reading room` at {home}/cv/taxes.onnx is lost.", "`x`"),
         Finding("sandbox", "pass", "14 of 14 layers hold: seccomp_run."),
     ]
-    fields = {
-        **{"peer": A, "network": "the reading room", "model": "taxes", "address": "198.51.100.23"},
-        **{"why": everything, "more": [everything, {"deep": everything}], "crashes": 3},
-    }
+    fields: dict[str, object] = {"peer": A, "network": "the reading room", "model": "taxes"}
+    fields |= {"address": "198.51.100.23", "why": everything, "crashes": 3}
+    fields |= {"more": [everything, {"deep": everything}]}
     happened: list[Mapping[str, object]] = [
         {"number": 1, "at_s": 1.5, "event": "peer_met", "fields": fields}
     ]
@@ -200,10 +198,7 @@ def test_the_file_can_be_read_by_its_owner_alone_and_replaces_an_older_one(tmp_p
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_every_key_of_the_config_can_be_in_a_report(tmp_path: Path) -> None:
+def test_every_key_of_the_config_can_be_in_a_report() -> None:
     """A key that comes later must have a form that JSON and the redactor know."""
-    scene = scene_at(tmp_path)
-    assert to_toml(scene.config)
     for key in KEYS.values():
         json.dumps(Redactor().value({key.full: key.default}))
-    assert find_paths({"COMMONS_HOME": str(tmp_path)})

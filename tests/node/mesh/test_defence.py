@@ -66,6 +66,8 @@ class Gate:
         self.defence = Defence(self.config, ME, self.behaviour)
         self.defence.everybody = self.peers.values
         self.defence.let_go = lambda peer: self.gone.append(peer.key)
+        self.defence.hang_up = lambda connection: self.gone.append(connection.peer)
+        self.defence.peer_of = lambda connection: self.peers.get(connection.peer)
 
     def comes(self, number: int, remote: str) -> bool:
         """Let a node knock, prove its key, and have a connection and a link."""
@@ -167,6 +169,21 @@ async def test_callers_of_many_places_who_say_nothing_keep_no_other_place_out() 
     assert not gate.defence.may_come(public(299))  # it has one already, as all others have
     assert gate.defence.may_come("/ip4/8.8.8.8/tcp/1")
     assert len(gate.defence._arriving) == HANDSHAKES_MAX
+
+
+@in_virtual_time
+async def test_who_has_not_said_hello_gives_way_before_any_peer() -> None:
+    """Once strangers pushed idle members out of a private network, without a word of hello."""
+    gate = Gate(MeshConfig(connections=8))
+    for number in range(2, 7):
+        assert gate.comes(number, public(number))
+    await trio.sleep(2 * IDLE_S)
+    for number in range(100, 140):
+        assert gate.defence.may_come(public(number))
+        assert gate.defence.may_stay(key(number), public(number))
+        gate.defence.add(Line(key(number), public(number)))
+    assert gate.gone == [key(number) for number in range(100, 138)]
+    assert len(gate.defence._open) == 7
 
 
 @in_virtual_time

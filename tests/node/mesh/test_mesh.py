@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from node.mesh.framed import Framed
+from node.mesh.hello import HELLO_S_MAX
 from node.mesh.peer import Peer
 from node.mesh.transport import Lost, NotSpoken, TransportError, Unreachable
 from node.networks import Network
@@ -392,3 +393,19 @@ async def test_over_the_real_network_too() -> None:
             assert (a.met, b.met, c.met) == ([b.key], [a.key], [])
     assert a.left == [(b.key, "shutting_down")]
     assert b.left == [(a.key, "shutting_down")]
+
+
+@in_virtual_time
+async def test_a_connection_that_dies_before_hello_takes_no_place_any_more() -> None:
+    """Once it was counted for ten seconds more, and what waited on its streams was kept."""
+    net, node = Net(), make(1)
+    async with on(net, node), raw(net, 2, ()) as stranger:
+        begin_s = trio.current_time()
+        connection = await stranger.dials(node)
+        await connection.open(ECHO)
+        await settled()
+        assert len(node.mesh.defence._open) == 1
+        await connection.close()
+        await settled()
+        assert not node.mesh.defence._open
+        assert trio.current_time() < begin_s + HELLO_S_MAX

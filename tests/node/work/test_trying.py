@@ -76,6 +76,16 @@ async def test_a_file_is_fetched_computed_checked_and_paid(tmp_path: Path) -> No
     assert again.owed_after == tried.price_cu + again.price_cu
 
 
+async def test_a_node_that_is_to_try_itself_is_refused(tmp_path: Path) -> None:
+    """It was an order that could not be signed, which the owner saw as a mistake of the node."""
+    async with beside() as nursery:
+        world = World(nursery, tmp_path)
+        await world.start()
+        with pytest.raises(Refused, match="itself") as raised:
+            await trying(world).try_model(world.ann.public, tmp_path / "nothing.onnx")
+    assert raised.value.reason is Reason.WRONG_PARTY
+
+
 @pytest.mark.slow
 async def test_a_model_that_strangers_may_not_run_is_refused_before_anybody_is_asked(
     tmp_path: Path,

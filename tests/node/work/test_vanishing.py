@@ -92,7 +92,7 @@ def test_a_connection_may_be_lost_at_every_step(tmp_path: Path, side: str, numbe
     run()
 
 
-@pytest.mark.parametrize("number", STEPS)
+@pytest.mark.parametrize("number", STEPS[::3])
 def test_what_is_signed_after_the_two_met_anew_is_shown_without_another_meeting(
     tmp_path: Path, number: int
 ) -> None:

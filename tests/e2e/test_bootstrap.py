@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The node that all came in by dies for ever: others come in and come back without it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.forked import Spawner
+from tests.e2e.nodes import cluster, everybody, known_to, nodes, peers_of, until
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path, spawner: Spawner) -> None:
+    """A newcomer comes in through the invite of a member.
+
+    And when all have been stopped, who knows no living bootstrap node returns by its cache.
+    """
+    with cluster(tmp_path / "made", 4, spawner=spawner) as made:
+        founder, *rest = made
+        until(lambda: all(known_to(each) >= everybody(made) - {each.peer} for each in made), 60, "")
+        old_invite = founder.commons("invite").strip()
+        # What they know is written down soon after the start, and at the end.
+        founder.kill()
+        until(lambda: not any(founder.peer in peers_of(each) for each in rest), 60, "it is gone")
+
+        with nodes(tmp_path / "new", 2, spawner=spawner) as (newcomer, late):
+            newcomer.enter(rest[-1].commons("invite").strip())
+            newcomer.fork().wait_ready()
+            wanted = everybody([*rest, newcomer])
+            until(lambda: known_to(newcomer) >= wanted - {newcomer.peer}, 60, newcomer.tail())
+            until(lambda: all(newcomer.peer in known_to(each) for each in rest), 60, "it is known")
+
+            # The founder's own invite names others besides, so it outlives its writer.
+            late.enter(old_invite)
+            late.fork().wait_ready()
+            until(lambda: peers_of(late), 60, f"an invite of the dead lets in: {late.tail()}")
+
+            every = [*rest, newcomer, late]
+            for each in every:
+                each.stop()
+            for each in every:
+                each.fork()
+            for each in every:
+                each.wait_ready()
+            wanted = everybody(every)
+            for each in every:
+                until(
+                    lambda each=each: known_to(each) >= wanted - {each.peer},
+                    90,
+                    f"all are back: {each.tail()}",
+                )
+            assert not founder.runs

@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: MIT
+"""How a real node ends, stands back and begins in the wrong place: in order, and in plain words."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tests.e2e.books import (
+    SLOW_SIZE,
+    Try,
+    credit,
+    left_open,
+    meet,
+    settle,
+    slow_model,
+    try_once,
+)
+from tests.e2e.forked import Spawner
+from tests.e2e.nodes import Node, cluster, nodes, until
+from tests.models_in_code import mlp
+
+pytestmark = pytest.mark.slow
+
+LONG = 500
+"""So many items take longer than the nodes here wait for running work."""
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, spawner: Spawner) -> Iterator[list[Node]]:
+    folder = tmp_path_factory.mktemp("shutdown")
+    environ = {"COMMONS_CREDIT_GIFT": "none", "COMMONS_GOVERNOR_DRAIN_S": "3"}
+    with cluster(folder, 2, spawner=spawner, **environ) as made:
+        meet(*made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory, two: list[Node]) -> Path:
+    path = slow_model(tmp_path_factory.mktemp("slow"))
+    try_once(two[1], two[0], path, 1, SLOW_SIZE)
+    return path
+
+
+@pytest.fixture
+def one(tmp_path: Path, spawner: Spawner) -> Iterator[Node]:
+    with nodes(tmp_path, 1, spawner=spawner) as (node,):
+        yield node
+
+
+# --- the end -------------------------------------------------------------------------------------
+
+
+def test_sigterm_takes_nothing_new_and_lets_a_short_order_end(two: list[Node], slow: Path) -> None:
+    worker, requester = two
+    trying = Try(requester, worker.peer, slow, 20, SLOW_SIZE)
+    trying.until_step("work")
+    worker.signal(signal.SIGTERM)
+    again = Try(requester, worker.peer, slow, 1, SLOW_SIZE)
+    status, tried, complaint = trying.result()
+    assert worker.wait() == 0
+    assert status == 0, complaint
+    worker.fork().wait_ready()
+    refused, _, _ = again.result()
+    settle(worker, requester)
+    assert tried["paid_cu"]
+    assert "Traceback" not in worker.tail() + requester.tail()
+    assert refused in (0, 1, 4)
+
+
+def test_sigterm_gives_a_long_order_back_and_the_requester_hears_why(
+    two: list[Node], slow: Path
+) -> None:
+    worker, requester = two
+    before = credit(requester)
+    trying = Try(requester, worker.peer, slow, LONG, SLOW_SIZE)
+    trying.until_step("work")
+    assert worker.stop(20) == 0
+    status, _, complaint = trying.result()
+    assert status == 4
+    assert "shutting_down" in complaint
+    assert "Traceback" not in worker.tail() + requester.tail()
+    worker.fork().wait_ready()
+    settle(worker, requester)
+    assert credit(requester) == before
+
+
+def test_a_second_signal_ends_at_once(two: list[Node], slow: Path) -> None:
+    worker, requester = two
+    trying = Try(requester, worker.peer, slow, LONG, SLOW_SIZE)
+    trying.until_step("work")
+    worker.signal(signal.SIGTERM)
+    until(lambda: '"number": 15' in worker.tail(), 20, "it has heard the first one")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    worker.fork().wait_ready()
+    trying.kill()
+    settle(worker, requester)
+
+
+def test_sigterm_during_the_start_ends_it_in_order(one: Node) -> None:
+    for wait_s in (0.02, 0.05, 0.1, 0.2):
+        one.fork()
+        time.sleep(wait_s)
+        status = one.stop()
+        assert status in (0, -signal.SIGTERM)  # the second: before there was anything to end
+        assert "Traceback" not in one.tail()
+    one.fork().wait_ready()
+    assert one.stop() == 0
+
+
+# --- standing back -------------------------------------------------------------------------------
+
+
+def test_a_pause_ends_what_runs_frees_the_memory_and_says_why(two: list[Node], slow: Path) -> None:
+    worker, requester = two
+    trying = Try(requester, worker.peer, slow, LONG, SLOW_SIZE)
+    trying.until_step("work")
+    assert len(below(worker.pid)) >= 1
+    worker.commons("pause", "--for", "2h")
+    shown = worker.commons("status")
+    assert shown.startswith("You paused"), shown
+    status, _, complaint = trying.result()
+    assert status == 4, complaint
+    until(lambda: not below(worker.pid), 60, "zygote and runners are gone")
+    assert not worker.get("/v1/status")["work"]["running"]
+    worker.commons("resume")
+    until(lambda: worker.ask("status")["standing"]["works"], 60, "it works again")
+    try_once(requester, worker, slow, 1, SLOW_SIZE)
+    settle(worker, requester)
+
+
+def below(pid: int) -> list[int]:
+    """Give the processes that a process has started, and theirs."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    found = [int(each) for each in path.read_text().split()] if path.exists() else []
+    return [*found, *(other for each in found for other in below(each))]
+
+
+# --- a bad place to begin ------------------------------------------------------------------------
+
+
+def test_a_taken_port_of_the_config_is_named(one: Node) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = one.try_commons("run", "--set", f"mesh.listen=/ip4/127.0.0.1/tcp/{port}")
+    assert done.returncode == 11, done.stderr
+    assert f"/ip4/127.0.0.1/tcp/{port}" in done.stderr
+    assert "mesh.listen" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_config_names_file_and_key(one: Node) -> None:
+    folder = one.home / "config"
+    folder.mkdir()
+    (folder / "config.toml").write_text("[governor]\nmax_threads = 3\n")
+    done = one.try_commons("run")
+    assert done.returncode == 10, done.stderr
+    assert "config.toml" in done.stderr
+    assert "max_threads" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_identity_that_cannot_be_used_is_named(one: Node) -> None:
+    one.fork().wait_ready()
+    assert one.stop() == 0
+    key = one.home / "state" / "identity.key"
+    whole = key.read_text()
+    key.chmod(0o644)
+    done = one.try_commons("run")
+    assert done.returncode == 10, done.stderr
+    assert f"chmod 600 {key}" in done.stderr
+    key.chmod(0o600)
+    key.write_text(whole.replace("seed ", "seed 00"))
+    done = one.try_commons("run")
+    assert done.returncode == 10, done.stderr
+    assert str(key) in done.stderr
+    assert "Traceback" not in done.stderr
+    key.write_text(whole)
+    one.fork().wait_ready()
+
+
+def test_two_nodes_of_one_identity_both_say_so_and_live(tmp_path: Path, spawner: Spawner) -> None:
+    with cluster(tmp_path / "made", 2, spawner=spawner) as (middle, node):
+        with nodes(tmp_path / "copy", 1, spawner=spawner) as (copy,):
+            node.stop()
+            shutil.copytree(node.home / "state", copy.home / "state")
+            node.fork().wait_ready()
+            meet(middle, node)
+            copy.fork().wait_ready()
+            for each in (node, copy):
+                until(
+                    lambda each=each: any(
+                        "key of this node" in n for n in each.get("/v1/status")["notes"]
+                    ),
+                    90,
+                    f"it says so: {each.tail()}",
+                )
+                assert "identity" in each.commons("doctor", check=False)
+            assert node.runs
+            assert copy.runs
+            assert "Traceback" not in node.tail() + copy.tail()
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Mount a disk of few MiB inside the block."""
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16m,mode=700", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if mounted.returncode:
+        pytest.skip(f"no disk can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room on a disk."""
+    with (folder / "filler").open("ab", buffering=0) as file, suppress(OSError):
+        for size_bytes in (1 << 20, 1 << 12, 1):
+            with suppress(OSError):
+                while file.write(bytes(size_bytes)):
+                    pass
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+def test_a_full_disk_is_told_and_work_goes_on_when_there_is_room(
+    two: list[Node], tmp_path: Path, spawner: Spawner
+) -> None:
+    worker = two[0]
+    with (
+        small_disk(tmp_path / "disk") as folder,
+        nodes(folder, 1, spawner=spawner, COMMONS_CREDIT_GIFT="none") as (node,),
+    ):
+        node.enter(worker.commons("invite").strip())
+        node.fork().wait_ready()
+        meet(worker, node)
+        path = tmp_path / "little.onnx"
+        onnx.save(mlp(), path)
+        earned = credit(worker)[0]
+        fill(folder)
+        status, _, complaint = Try(node, worker.peer, path, 2).result()
+        assert status != 0
+        assert "Traceback" not in complaint
+        assert "disk" in complaint.lower() or "space" in complaint.lower(), complaint
+        assert node.runs
+        (folder / "filler").unlink()
+        until(lambda: Try(node, worker.peer, path, 2).result()[0] == 0, 90, "a try works")
+        until(lambda: not node.get("/v1/status")["notes"], 90, f"it goes on: {node.tail()}")
+        until(lambda: not left_open(node), 60, "no order is open")
+        assert credit(node)[1] == credit(worker)[0] - earned
+        assert "Traceback" not in log_of(node)
+        assert node.stop() == 0
+
+        fill(folder)
+        done = node.try_commons("run", timeout_s=30)
+        assert done.returncode in (1, 10), done
+        assert "Traceback" not in done.stderr
+        assert "disk" in done.stderr.lower() or "space" in done.stderr.lower(), done.stderr
+        (folder / "filler").unlink()
+        subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+        done = node.try_commons("run", timeout_s=30)
+        assert done.returncode in (1, 10), done
+        assert "Traceback" not in done.stderr
+        assert str(folder) in done.stderr
+        subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
+        node.fork().wait_ready()
+
+
+def log_of(node: Node) -> str:
+    """Give all of a node's log; it is beside its home, as the full disk is its home."""
+    return node.log.read_text(errors="replace")
