@@ -34,6 +34,8 @@ async def glance(look: Callable[[], Given]) -> Given:
     A disk of the network may keep a look waiting for ever. This is for commands, which end soon:
     a daemon would collect such threads.
     """
+    if _is_at_once.get():
+        return await aside(look)
     run: Callable[..., Awaitable[Given]] = trio.to_thread.run_sync  # noqa: TID251 - as above
     return await run(look, abandon_on_cancel=True)  # the stubs know its name of before
 

@@ -12,7 +12,7 @@ log = Log()
 
 
 async def alone(task: Callable[..., Awaitable[None]], *arguments: object) -> None:
-    """Do one thing of many. What nobody foresaw is logged, and ends neither the others nor the node.
+    """Do one thing of many. What nobody foresaw is logged, and ends no other and not the node.
 
     A disk that takes nothing just now, or a bug that one peer's order has found, is no reason to
     end the work for all.

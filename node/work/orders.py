@@ -108,6 +108,10 @@ class Orders:
         ended = [each.value for each in ENDED]
         return [_row(each) for each in self._database.read(sql, (peer, role.value, *ended))]
 
+    def left_lying(self, before_s: float) -> list[Row]:
+        """Give those that this node delivered before then, and that have not ended."""
+        return [each for each in self._open(Role.WORKER, "updated_s < ?", before_s) if each.result]
+
     def counts(self, role: Role, since_s: float) -> dict[State, int]:
         """Count the orders that were placed since then, by where they stand."""
         rows = self._database.read(

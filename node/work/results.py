@@ -32,10 +32,12 @@ class Results:
         self._folder = folder
         for left in folder.glob(f"*{_UNFINISHED}"):
             left.unlink(missing_ok=True)
+        #: What all of them take; the governor sets the limit.
+        self.total_bytes = sum(each.stat().st_size for each in folder.iterdir())
 
     async def keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> None:
         """Write items down; they are durable. OSError says what is wrong with the disk."""
-        await aside(partial(self._keep, order, what, items, secret))
+        self.total_bytes += await aside(partial(self._keep, order, what, items, secret))
 
     async def read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:
         """Give what was kept, and the secret of the order; None when it is not there."""
@@ -43,13 +45,15 @@ class Results:
 
     async def drop(self, orders: Sequence[bytes]) -> None:
         """Forget all of some orders."""
-        await aside(partial(self._drop, orders))
+        self.total_bytes -= await aside(partial(self._drop, orders))
 
     def _path(self, order: bytes, what: str) -> Path:
         return self._folder / f"{order.hex()}.{what}"
 
-    def _keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> None:
+    def _keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> int:
+        """Give how many bytes more are kept now."""
         path = self._path(order, what)
+        before_bytes = _size_of(path)
         unfinished = path.with_suffix(f".{what}{_UNFINISHED}")
         with full_disk_explained(self._folder):
             try:
@@ -62,6 +66,7 @@ class Results:
                             file.write(tensor.data)
                     file.flush()
                     os.fsync(file.fileno())
+                    size_bytes = file.tell()
                 unfinished.replace(path)
             except BaseException:
                 unfinished.unlink(missing_ok=True)
@@ -71,6 +76,7 @@ class Results:
                 os.fsync(folder)
             finally:
                 os.close(folder)
+        return size_bytes - before_bytes
 
     def _read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:
         try:
@@ -82,10 +88,22 @@ class Results:
         except (CommonsError, struct.error, ValueError, IndexError):
             return None  # a disk that lost part of it: as good as not there
 
-    def _drop(self, orders: Sequence[bytes]) -> None:
-        for order in orders:
-            for what in (INPUTS, OUTPUTS):
-                self._path(order, what).unlink(missing_ok=True)
+    def _drop(self, orders: Sequence[bytes]) -> int:
+        """Give how many bytes less are kept now."""
+        paths = [self._path(order, what) for order in orders for what in (INPUTS, OUTPUTS)]
+        dropped_bytes = 0
+        for path in paths:
+            size_bytes = _size_of(path)
+            path.unlink(missing_ok=True)
+            dropped_bytes += size_bytes
+        return dropped_bytes
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _parsed(view: memoryview) -> tuple[bytes, list[Item]]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
-from unittest.mock import patch
 
 import trio
 
+from node.executor.aside import at_once
 from node.executor.executor import Executor
 from node.executor.leases import PoolLimits
 from node.mesh.framed import Framed, framed
@@ -42,11 +42,11 @@ from protocol.hello import network_id
 from protocol.keys import Keypair
 from protocol.model import Manifest
 from protocol.reasons import Reason
+from simulations.clock import VirtualClock
 from simulations.executor import SimulatedExecutor
 from simulations.faults import Faults
 from simulations.link import Traits
 from simulations.store import SimulatedStore
-from tests.node.mesh.virtual_clock import VirtualClock
 from tests.node.work.cables import Cable
 from tests.node.work.made_model import BODY, DIGEST, GRAPH, WEIGHTS
 
@@ -338,12 +338,6 @@ class World:
 @asynccontextmanager
 async def a_world(folder: Path) -> AsyncIterator[World]:
     """Make both nodes. What is done aside is done at once: virtual time knows no threads."""
-    with patch.object(trio.to_thread, "run_sync", _at_once):
-        with trio.fail_after(100_000):
-            async with beside() as nursery:
-                yield World(nursery, folder)
-
-
-async def _at_once(work: Callable[[], object]) -> object:
-    await trio.lowlevel.checkpoint()
-    return work()
+    with at_once(), trio.fail_after(100_000):
+        async with beside() as nursery:
+            yield World(nursery, folder)
