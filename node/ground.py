@@ -17,7 +17,7 @@ from node.happenings import Happenings
 from node.identity import Identity, load_or_make
 from node.log import Log
 from node.models.library import Library
-from node.store.settings import PAUSED_UNTIL_S, QUOTAS, get, put
+from node.store.settings import PAUSED_UNTIL_S, QUOTAS, WALL_S, get, put
 from node.store.store import Database
 from node.store.tables import NODE
 from node.supervised import Supervised
@@ -77,8 +77,11 @@ class Ground:
 
     async def keep_quotas(self) -> None:
         """Write down what was used of the quotas."""
-        kept = self.quotas.as_kept(self.world.clock.now())
-        await self.database.write(put(QUOTAS, json.dumps(kept)))
+        now = self.world.clock.now()
+        kept = json.dumps(self.quotas.as_kept(now))
+        # The highest wall time: by it `commons doctor` notices a clock that was set back.
+        wall_s = max(now.wall_s, get(self.database, WALL_S) or 0.0)
+        await self.database.write([*put(QUOTAS, kept), *put(WALL_S, wall_s)])
 
 
 @asynccontextmanager

@@ -137,10 +137,12 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
 
         receipts = Receipts(accounts, mesh, post)
         orders, results = Orders(database, world.clock), Results(_results_of(ground, network))
-        fetching = Fetching(nursery, ground.library, mesh, partial(_may_fetch, ground), post)
+        may_fetch = partial(_may_fetch, ground, results)
+        fetching = Fetching(nursery, ground.library, mesh, may_fetch, post)
         admission = Admission(
             *(accounts, ground.library, world.executor, ground.governing.may_work, fetching.want),
             gift=config.credit.gift,
+            may_keep=partial(_may_keep, ground, results),
         )
         after = (orders, results)
         working = Working(accounts, admission, world.executor, *after, world.clock, post)
@@ -227,15 +229,22 @@ async def _capacity_cu_per_s(ground: Ground) -> int:
     return max(1, hardware.fp32_cu_per_s * cores)
 
 
-def _may_fetch(ground: Ground, peer: Who, size_bytes: int) -> tuple[Reason | None, str]:
-    """Ask the quotas whether a model may be fetched because a peer wants it run."""
+def _may_keep(ground: Ground, results: Results, size_bytes: int) -> tuple[Reason | None, str]:
+    """Ask whether the disk has room for so much more of models and results."""
     seen = ground.governing.seen
     if seen is None:
         return Reason.PAUSED, "the machine was not looked at yet"
-    taken_mib = ground.library.blobs.total_bytes() // MIB
-    refusal = may_keep(
+    taken_mib = (ground.library.blobs.total_bytes() + results.total_bytes) // MIB
+    return may_keep(
         *(ground.config.governor, size_bytes), free_mib=seen.disk_free_mib, taken_mib=taken_mib
     )
+
+
+def _may_fetch(
+    ground: Ground, results: Results, peer: Who, size_bytes: int
+) -> tuple[Reason | None, str]:
+    """Ask the quotas whether a model may be fetched because a peer wants it run."""
+    refusal = _may_keep(ground, results, size_bytes)
     if refusal[0] is not None or peer.member or peer.trusted:
         return refusal
     return ground.quotas.take(Kind.MODELS, size_bytes, ground.world.clock.now())

@@ -48,6 +48,9 @@ GIFTS = {"none": 0, "members": 1, "anyone": 2}
 MayWork = Callable[[], tuple[Reason | None, str]]
 """The governor's word: None, or why this machine may not work now."""
 
+MayKeep = Callable[[int], tuple[Reason | None, str]]
+"""Whether so many bytes more may be kept on the disk, or why not."""
+
 #: Peers whom the owner trusts with his data share runners with each other, and with nobody else.
 TRUSTED = Group("those whom the owner trusts", trusted=True)
 
@@ -96,19 +99,27 @@ class Admission:
         *,
         gift: str = "members",
         room_bytes: int = 2 * ORDER_BYTES_MAX,
+        may_keep: MayKeep = lambda _size_bytes: (None, ""),
     ) -> None:
-        """`room_bytes` is what inputs and outputs of all running orders may take together."""
+        """`room_bytes` is what inputs and outputs of all running orders may take together.
+
+        Outputs are kept on the disk until they are paid; `may_keep` is asked before.
+        """
         self._accounts = accounts
         self._library = library
         self._executor = executor
         self._may_work = may_work
         self._wanted = wanted
         self._gift = GIFTS[gift]
+        self._may_keep = may_keep
+        self._closed: Reason | None = None
         self._room_bytes = self._all_bytes = room_bytes
 
     async def admit(self, peer: Who, order: Sealed[Order], table: ShapeTable) -> Admitted:
         """Take an order on, or raise Refused; RemoteProtocolError: it contradicts itself."""
         value = order.value
+        if self._closed:
+            raise Refused(Reason.PAUSED, self._closed.sentence)
         reason, sentence = self._may_work()
         if reason:
             # What the governor knows of its owner's day is no business of a peer.
@@ -130,11 +141,18 @@ class Admission:
         if size_bytes > self._room_bytes:
             detail = f"{size_bytes} bytes are wanted, {self._room_bytes} are free"
             raise Refused(Reason.BUSY, detail)
+        full, sentence = self._may_keep(size_bytes)
+        if full:
+            raise Refused(full, sentence)
         order_class, accept = self._accounts.accept(
             order, standing_of(peer), gift_policy=self._gift, idle=self.is_idle
         )
         self._room_bytes -= size_bytes
         return Admitted(order, table, model, group, order_class, accept, size_bytes)
+
+    def close(self, reason: Reason) -> None:
+        """Take nothing new from now on: this node ends, or goes to another network."""
+        self._closed = reason
 
     @property
     def is_idle(self) -> bool:

@@ -20,6 +20,9 @@ ENDED = (State.SETTLED, State.REFUSED, State.LAPSED, State.CANCELLED, State.FORF
 #: Ended orders are shown for a month; what was paid is in the journal for longer.
 KEPT_S = 30 * 86_400.0
 
+#: Later than any time that a clock tells.
+FOR_EVER_S = 1e18
+
 _COLUMNS = "id, role, peer, state, order_wire, accept_wire, result_wire"
 
 
@@ -91,12 +94,15 @@ class Orders:
         rows = self._database.read(sql, (order, role.value))
         return _row(rows[0]) if rows else None
 
-    def open_as(self, role: Role) -> list[Row]:
-        """Give those of a role that have not ended, with whomever they are."""
+    def open_as(self, role: Role, before_s: float = FOR_EVER_S) -> list[Row]:
+        """Give those of a role that have not ended, and that nothing happened to since then."""
         marks = ", ".join("?" * len(ENDED))
-        sql = f"SELECT {_COLUMNS} FROM orders WHERE role = ? AND state NOT IN ({marks})"  # noqa: S608 - columns of ours
+        sql = (
+            f"SELECT {_COLUMNS} FROM orders WHERE role = ?"  # noqa: S608 - columns of ours
+            f" AND state NOT IN ({marks}) AND updated_s < ?"
+        )
         ended = [each.value for each in ENDED]
-        return [_row(each) for each in self._database.read(sql, (role.value, *ended))]
+        return [_row(each) for each in self._database.read(sql, (role.value, *ended, before_s))]
 
     def open_with(self, peer: bytes, role: Role) -> list[Row]:
         """Give those with a peer that have not ended."""
@@ -107,10 +113,6 @@ class Orders:
         )
         ended = [each.value for each in ENDED]
         return [_row(each) for each in self._database.read(sql, (peer, role.value, *ended))]
-
-    def left_lying(self, before_s: float) -> list[Row]:
-        """Give those that this node delivered before then, and that have not ended."""
-        return [each for each in self._open(Role.WORKER, "updated_s < ?", before_s) if each.result]
 
     def counts(self, role: Role, since_s: float) -> dict[State, int]:
         """Count the orders that were placed since then, by where they stand."""

@@ -37,7 +37,8 @@ class Results:
 
     async def keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> None:
         """Write items down; they are durable. OSError says what is wrong with the disk."""
-        self.total_bytes += await aside(partial(self._keep, order, what, items, secret))
+        grown_bytes = await aside(partial(self._keep, order, what, items, secret))
+        self.total_bytes += grown_bytes
 
     async def read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:
         """Give what was kept, and the secret of the order; None when it is not there."""
@@ -45,7 +46,8 @@ class Results:
 
     async def drop(self, orders: Sequence[bytes]) -> None:
         """Forget all of some orders."""
-        self.total_bytes -= await aside(partial(self._drop, orders))
+        dropped_bytes = await aside(partial(self._drop, orders))
+        self.total_bytes -= dropped_bytes
 
     def _path(self, order: bytes, what: str) -> Path:
         return self._folder / f"{order.hex()}.{what}"

@@ -6,7 +6,7 @@ and result are written down. Every way out of an order is here, and each leaves 
 state of the order agreeing.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -19,7 +19,7 @@ from node.work.accounts import Accounts
 from node.work.admission import Admission, Admitted
 from node.work.beside import alone, beside
 from node.work.computing import compute
-from node.work.orders import Orders
+from node.work.orders import Orders, Row
 from node.work.results import OUTPUTS, Results
 from node.work.tensors import root_of
 from node.work.wires import Post
@@ -37,7 +37,10 @@ ENVIRONMENT = "onnxruntime cpu"
 COMPUTE_S_MAX = 3600.0
 
 #: How often ended orders are looked through.
-FORGET_S = 86_400.0
+FORGET_S = 3600.0
+
+#: Outputs that nobody has paid for, and those of a gift, can be asked for again for so long.
+UNPAID_KEPT_S = 86_400.0
 
 
 @dataclass(eq=False)
@@ -234,10 +237,8 @@ class Working:
             await busy[0].done.wait()
 
     async def hand_back(self, reason: Reason, grace_s: float) -> None:
-        """Let running work end for a while, then give the rest back.
-
-        Whoever calls has seen to it that nothing new is admitted.
-        """
+        """Take nothing new, let running work end for a while, then give the rest back."""
+        self._admission.close(reason)
         with trio.move_on_after(grace_s):
             for each in list(self._taken.values()):
                 await each.done.wait()
@@ -248,23 +249,31 @@ class Working:
 
     def _close_what_was_left(self) -> None:
         """After a crash nobody computes what was accepted; what was billed is still owed."""
+        self._accounts.write(self._ends_of(self._orders.open_as(Role.WORKER)))
+
+    def _ends_of(self, rows: Iterable[Row]) -> list[Statement]:
+        """Say which of these orders, that nobody works on, are over by the books."""
         statements: list[Statement] = []
-        for row in self._orders.open_as(Role.WORKER):
+        for row in rows:
             if not row.result:
                 self._accounts.end(row.peer, row.id, 0)
                 error = Refused(Reason.HANDED_BACK, "this node was started anew")
                 statements.append(self._orders.stands(row.id, State.CANCELLED, error=error))
             elif row.id not in self._accounts.books.account(row.peer).claims:
                 statements.append(self._orders.stands(row.id, State.SETTLED))
-        self._accounts.write(statements)
+        return statements
 
     async def _forget_old(self) -> None:
-        """Drop what ended a month ago, in whichever role, with all that belongs to it."""
+        """Drop the outputs that nobody came for, and all of what ended a month ago."""
         while True:
             await alone(self._forget_what_is_old)
             await trio.sleep(FORGET_S)
 
     async def _forget_what_is_old(self) -> None:
+        lying = self._orders.open_as(Role.WORKER, self._clock.now().wall_s - UNPAID_KEPT_S)
+        left = [each for each in lying if each.id not in self._taken]
+        await self._results.drop([each.id for each in left])
+        self._accounts.write(self._ends_of(left))
         old, statement = self._orders.forget()
         if old:
             self._accounts.write([statement])

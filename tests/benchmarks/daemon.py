@@ -16,6 +16,7 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, closing
+from itertools import count
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -29,12 +30,10 @@ from node.membership import Membership
 from node.mesh.framed import Framed
 from node.mesh.peer import Peer
 from node.models.library import AtHand
-from node.real import limits_of
-from node.work.tensors import Form, Root, take_items
+from node.work.tensors import _take_tensor
 from node.work.trying import _Watch
 from protocol.errors import Refused
-from protocol.frames import DocumentFrame
-from protocol.merkle import INPUT
+from protocol.frames import DocumentFrame, TensorStart
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
 from tests.benchmarks.figures import Figure
@@ -48,8 +47,6 @@ SESSION, UPLOAD = "/bench/session/1", "/bench/upload/1"
 US = Group("us")
 CALLS, ORDERS, UPLOADS, ROUNDS = 40, 40, 9, 15
 WIDTH = 256
-SMALL = Form("x", ElementType.FLOAT, (1, WIDTH))
-WIDE = Form("x", ElementType.FLOAT, (len(LARGE) // 4,))
 COMMITS = TRIPS = 3
 
 Timed = Callable[[], Awaitable[float]]
@@ -81,14 +78,13 @@ async def _all(folder: Path) -> list[Figure]:
 
 async def _session(stack: AsyncExitStack, runner: Runner, item: Item) -> Figure:
     async def serve(_: Peer, wire: Framed) -> None:
-        while True:
-            [got] = await _take(wire, SMALL)
-            done = await runner.run(got, deadline_s=60)
-            await wire.send_tensor(0, 0, done.tensors[0])
+        for number in count():
+            done = await runner.run((await _take(wire),), deadline_s=60)
+            await wire.send_tensor(number, 0, done.tensors[0])
 
     async def serve_bare(stream: INetStream) -> None:
         while True:
-            data = await _read(stream, SMALL.size_bytes)
+            data = await _read(stream, 4 * WIDTH)
             done = await runner.run((_tensor(data),), deadline_s=60)
             await stream.write(bytes(done.tensors[0].data))
 
@@ -98,13 +94,13 @@ async def _session(stack: AsyncExitStack, runner: Runner, item: Item) -> Figure:
     caller = await stack.enter_async_context(bare_host("iris"))
     await connect(caller, key_of("henry"), str(called.get_addrs()[0]))
     stream = await open_stream(caller, key_of("henry"), SESSION)
-    data = bytes(item[0].data)
+    data, numbers = bytes(item[0].data), count()
 
     async def ours() -> float:
         begin = perf_counter()
         for _ in range(CALLS):
-            await wire.send_tensor(0, 0, item[0])
-            await _take(wire, SMALL)
+            await wire.send_tensor(next(numbers), 0, item[0])
+            await _take(wire)
         return (perf_counter() - begin) / CALLS
 
     async def bare() -> float:
@@ -178,16 +174,16 @@ async def _order(order: Timed, pair: BarePair, folder: Path) -> Figure:
 async def _upload(stack: AsyncExitStack, pair: BarePair) -> Figure:
     async def serve(_: Peer, wire: Framed) -> None:
         while True:
-            await _take(wire, WIDE)
+            await _take(wire)
             await wire.send(DocumentFrame(b"\x00"))
 
     first, second = await stack.enter_async_context(two_meshes({UPLOAD: serve}))
     wire = await stack.enter_async_context(first.wire(second.me, UPLOAD))
-    tensor = Tensor(WIDE.element, WIDE.dims, LARGE)
+    tensor, numbers = Tensor(ElementType.FLOAT, (len(LARGE) // 4,), LARGE), count()
 
     async def ours() -> float:
         begin = perf_counter()
-        await wire.send_tensor(0, 0, tensor)
+        await wire.send_tensor(next(numbers), 0, tensor)
         await wire.take_document()
         return perf_counter() - begin
 
@@ -199,11 +195,10 @@ async def _upload(stack: AsyncExitStack, pair: BarePair) -> Figure:
 # --- how ------------------------------------------------------------------------------------------
 
 
-async def _take(wire: Framed, form: Form) -> list[Item]:
-    root = Root(bytes(32), INPUT)
-    return await take_items(
-        wire, lambda _: (form,), 1, root, deviates=Reason.INPUT_DEVIATES, first_s=60
-    )
+async def _take(wire: Framed) -> Tensor:
+    """Take a tensor as orders do, hashed as it comes."""
+    frame = await wire.take(TensorStart)
+    return (await _take_tensor(wire, frame.header))[0]
 
 
 async def _read(stream: INetStream, size_bytes: int) -> bytes:
@@ -226,7 +221,7 @@ def _quietly(
 
 
 def _tensor(data: bytes) -> Tensor:
-    return Tensor(SMALL.element, SMALL.dims, data)
+    return Tensor(ElementType.FLOAT, (1, WIDTH), data)
 
 
 async def _in_turns(ours: Timed, reference: Timed, rounds: int) -> tuple[float, float]:

@@ -12,7 +12,7 @@ that was found, and what answers it. In the order of a connection's life:
 - `addresses`: multiaddrs as text, and which of this machine's addresses are real;
 - `listening` and `dialling`: how a TCP connection comes about, and who is turned away;
 - `bytes_in`, `choosing`, `noise`, `upgrading`: how it gets a proven key and is agreed upon;
-- `yamux`, `session`, `streams`: many streams on one connection;
+- `yamux`, `session`, `streams`: many streams on one connection; `holding`: what all may hold;
 - `connections`, `asked`, `host`: the seam's side of it all.
 """
 

@@ -7,6 +7,7 @@ import trio
 
 from node.log import Log
 from node.mesh.libp2p.choosing import answer, propose
+from node.mesh.libp2p.holding import Holding
 from node.mesh.libp2p.limits import LINGER_S, STREAMS_MAX
 from node.mesh.libp2p.noise import Records
 from node.mesh.libp2p.session import Session
@@ -29,6 +30,7 @@ class MuxedConnection:
         handlers: Mapping[str, Handler],
         gate: Gate,
         nursery: trio.Nursery,
+        holding: Holding | None = None,
     ) -> None:
         """Begin when :meth:`run` does; the peer's streams are served in this nursery."""
         self._peer = peer
@@ -38,7 +40,7 @@ class MuxedConnection:
         self._gate = gate
         self._nursery = nursery
         self._serving = 0
-        self._session = Session(records, self, dialled=not inbound)
+        self._session = Session(records, self, dialled=not inbound, holding=holding)
 
     @property
     def peer(self) -> bytes:

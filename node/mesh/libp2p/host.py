@@ -12,6 +12,7 @@ from node.mesh.libp2p.asked import with_asked
 from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.connections import MuxedConnection
 from node.mesh.libp2p.dialling import dial
+from node.mesh.libp2p.holding import Holding
 from node.mesh.libp2p.listening import Handshakes, accept_for_ever, bind
 from node.mesh.libp2p.noise import Identity, Records, identity
 from node.mesh.libp2p.upgrading import OwnKey, upgrade_inbound
@@ -67,6 +68,7 @@ class Libp2pEndpoint:
         self._service = service
         self._nursery = nursery
         self._handshakes = Handshakes()
+        self._holding = Holding()
         self._left = False
         self.connections: set[MuxedConnection] = set()
         self._handlers = with_asked(service.handlers, me.encoded, lambda: self.addresses)
@@ -128,6 +130,7 @@ class Libp2pEndpoint:
             handlers=self._handlers,
             gate=self._service.gate,
             nursery=self._nursery,
+            holding=self._holding,
         )
         self.connections.add(connection)
         self._nursery.start_soon(self._keep, connection)

@@ -23,20 +23,36 @@ _PAUSE_S = 0.2  # when the system has no descriptor left
 log = Log()
 
 
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - looked for, and listened on where the owner says so
+
+_NOT_SPOKEN = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+
+
 async def bind(listen: Sequence[str]) -> list[trio.SocketListener]:
-    """Listen on each of these; all or none."""
+    """Listen on each of these; all or none.
+
+    All addresses of a family that this machine does not speak are none: many containers have no
+    IPv6, and who wants to listen everywhere there means what there is.
+    """
+    missing: OSError | None = None
     with ExitStack() as undo:
         listeners = []
         for text in listen:
             address, _ = parse_address(text)
-            sock = _socket_for(address)
-            undo.callback(sock.close)
             try:
+                sock = _socket_for(address)
+                undo.callback(sock.close)
                 await sock.bind((address.host, address.port))
                 sock.listen(_BACKLOG)
             except OSError as error:
-                raise OSError(error.errno, f"cannot listen on {text}: {error.strerror}") from None
+                failed = OSError(error.errno, f"cannot listen on {text}: {error.strerror}")
+                if address.host in _EVERYWHERE and error.errno in _NOT_SPOKEN:
+                    missing = failed
+                    continue
+                raise failed from None
             listeners.append(trio.SocketListener(sock))
+        if missing and not listeners:
+            raise missing
         undo.pop_all()
         return listeners
 

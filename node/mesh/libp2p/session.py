@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 import trio
 
 from node.log import Log
+from node.mesh.libp2p.holding import Holding, Share
 from node.mesh.libp2p.limits import (
     ANSWERS_MAX,
     FAREWELL_S,
@@ -34,7 +35,14 @@ log = Log()
 class Session:
     """All streams of one connection."""
 
-    def __init__(self, records: Records, connection: Connection, *, dialled: bool) -> None:
+    def __init__(
+        self,
+        records: Records,
+        connection: Connection,
+        *,
+        dialled: bool,
+        holding: Holding | None = None,
+    ) -> None:
         """Begin when :meth:`run` does; whoever dialled numbers its streams oddly."""
         self._records = records
         self._connection = connection
@@ -52,6 +60,7 @@ class Session:
         self._body_bytes = 0
         self._body_of: MuxedStream | None = None
         self._body_flags = 0
+        self._share = Share(holding or Holding(), self._cut)
         # how it ends
         self.ended = ""
         self._parting = False
@@ -92,7 +101,13 @@ class Session:
         for stream in list(self._streams.values()):
             stream.lose(reason)
         self._streams.clear()
+        self._share.end()
         self._room.set()
+
+    def _cut(self) -> None:
+        """End it at once: it holds too much."""
+        self.end("the peer has sent more than there is room for")
+        self._scope.cancel()
 
     async def close(self) -> None:
         """Send what is queued and a goodbye, for a moment; then end it in any case."""
@@ -127,6 +142,10 @@ class Session:
         """Expect no more frames of this stream; its number may be another one's by now."""
         if self._streams.get(stream.number) is stream:
             del self._streams[stream.number]
+
+    def hold(self, length: int) -> None:
+        """Count what has arrived, or, below 0, what was read."""
+        self._share.more(length)
 
     def _add(self, number: int) -> MuxedStream:
         stream = self._streams[number] = MuxedStream(self, number, self._connection)

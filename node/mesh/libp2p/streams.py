@@ -49,6 +49,10 @@ class Way(Protocol):
         """Expect no more frames of this stream."""
         ...
 
+    def hold(self, length: int) -> None:
+        """Count what has arrived, or, below 0, what was read."""
+        ...
+
 
 class MuxedStream:
     """The seam's Stream on Yamux."""
@@ -160,6 +164,7 @@ class MuxedStream:
         while self._chunks and length + len(self._chunks[0]) <= RECEIVE_BYTES_MAX:
             parts.append(self._chunks.popleft())
             length += len(parts[-1])
+        self._way.hold(-length)
         self._grant(length)
         return b"".join(parts)
 
@@ -174,6 +179,7 @@ class MuxedStream:
         """Put back what was read too far, before anything else."""
         if data:
             self._chunks.appendleft(memoryview(data))
+            self._way.hold(len(data))
 
     # --- what the connection's reader tells ---------------------------------------------------
 
@@ -195,6 +201,7 @@ class MuxedStream:
         else:
             self._chunks.append(bytearray(piece))
         self._arrived.set()
+        self._way.hold(len(piece))
 
     def credit(self, length: int) -> None:
         """Let so much more be sent."""
@@ -220,6 +227,7 @@ class MuxedStream:
         """Give up what has arrived as well: an end of data would now stand behind a hole."""
         self.lose(reason)
         self._peer_finished = False
+        self._way.hold(-sum(map(len, self._chunks)))
         self._chunks.clear()
         self._way.forget(self)
 

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """How multiaddrs are read, and which addresses of this machine are told to others."""
 
+import errno
 from socket import AF_INET, AF_INET6
 from types import SimpleNamespace
 
 import psutil
 import pytest
+import trio
 
+from node.mesh.libp2p import listening
 from node.mesh.libp2p.addresses import Address, parse_address, real
 from protocol.keys import peer_id
 from tests.node.mesh.scene import key_of
@@ -59,3 +62,22 @@ def test_a_wildcard_is_told_as_the_addresses_of_this_machine(
     monkeypatch.setattr(psutil, "net_if_addrs", dict)
     assert list(map(str, real(Address("ip4", "0.0.0.0", 7)))) == ["/ip4/127.0.0.1/tcp/7"]
     assert list(map(str, real(Address("ip6", "::", 7)))) == ["/ip6/::1/tcp/7"]
+
+
+async def test_a_machine_without_ipv6_listens_on_what_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The default listens everywhere, and many containers have no IPv6."""
+    plain = listening._socket_for
+
+    def refuse(address: Address) -> trio.socket.SocketType:
+        if address.kind == "ip6":
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return plain(address)
+
+    monkeypatch.setattr(listening, "_socket_for", refuse)
+    (only,) = await listening.bind(["/ip4/127.0.0.1/tcp/0", "/ip6/::/tcp/0"])
+    only.socket.close()
+    for wanted in (["/ip6/::/tcp/0"], ["/ip4/127.0.0.1/tcp/0", "/ip6/::1/tcp/0"]):
+        with pytest.raises(OSError, match="cannot listen on /ip6/"):
+            await listening.bind(wanted)

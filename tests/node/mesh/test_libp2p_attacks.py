@@ -9,6 +9,7 @@ import pytest
 
 from node.mesh.libp2p.choosing import HELLO, line
 from node.mesh.libp2p.connections import MuxedConnection
+from node.mesh.libp2p.holding import Holding
 from node.mesh.libp2p.limits import PROPOSALS_MAX
 from node.mesh.libp2p.yamux import Flag, Kind, header
 from node.mesh.transport import Connection, Lost
@@ -19,7 +20,7 @@ from tests.node.mesh.scene import (
     OpenGate,
     until,
 )
-from tests.node.mesh.under_attack import bob
+from tests.node.mesh.under_attack import bob, inside
 
 
 def damaged(data: bytes) -> bytes:
@@ -132,3 +133,28 @@ async def test_nobody_says_more_of_a_protocol_than_it_may() -> None:
             if frame.flags & Flag.RST:
                 break
         assert heard == HELLO + line("na") * PROPOSALS_MAX
+
+
+async def test_who_fills_all_windows_and_is_not_read_is_cut_off_before_the_memory_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once each connection could fill its windows, and 256 of them gigabytes, before hello."""
+    most_bytes = 2 << 20
+    monkeypatch.setattr("node.mesh.libp2p.host.Holding", lambda: Holding(most_bytes))
+    async with bob() as node, joined(Libp2pScene(), "carol") as carol:
+        modest = await (await carol.dial(node)).open(SILENT)
+        await modest.send(bytes(200_000))
+        async with raw_peer_of(node.endpoint, "bob") as eve:
+            with suppress(Lost):
+                for number in range(1, 17, 2):
+                    await eve.opened(number)
+                    await eve.data(number, HELLO + line(SILENT))
+                    for _ in range(16):
+                        await eve.data(number, bytes(60_000))
+            assert await eve.is_cut_off()
+        holding = inside(node)._holding
+        assert holding.bytes <= 200_000
+        await modest.send(b"still here")
+        await until(lambda: 200_010 <= holding.bytes < 201_000)
+        await modest.reset()
+        await until(lambda: not holding.bytes)
