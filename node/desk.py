@@ -40,6 +40,7 @@ from node.mesh.addresses import with_peer
 from node.networks import Network, Networks
 from node.shown import advert_info, ban_info, credit_info, peer_info, work_done
 from node.shown import peers_count as count_peers
+from node.supervised import words
 from protocol.errors import Refused
 from protocol.invite import parse_invite
 from protocol.keys import peer_id
@@ -58,6 +59,7 @@ class Desk:
         self.member: Membership | None = None
         self.stopping = trio.Event()
         self._networks = networks
+        self._trouble = ""  # why it is in no network, for the owner
         self._moving = trio.Event()
 
     # --- the life of the node -------------------------------------------------------------------
@@ -77,6 +79,18 @@ class Desk:
 
             nursery.start_soon(wait, self.stopping)
             nursery.start_soon(wait, self._moving)
+
+    def entered(self, member: Membership) -> None:
+        """Be in a network from now on."""
+        self.member, self._trouble = member, ""
+
+    def cannot_enter(self, error: Exception, again_s: float) -> None:
+        """Note why a network could not be entered, or was lost; it is tried again."""
+        trouble = words(error)
+        if trouble != self._trouble:  # else it is the same as a few seconds ago
+            self._trouble = trouble
+            self.ground.supervised.log.error("network_not_entered", exc_info=error)
+            self.happenings.post("network_not_entered", error=trouble, again_in_s=again_s)
 
     def stop(self) -> None:
         """Begin to end."""
@@ -275,8 +289,21 @@ class Desk:
             f"The task `{each.name}` has crashed {each.crashes} times, last with: {each.last}."
             for each in self.ground.supervised.ailing()
         ]
+        if self._trouble and not self.member:
+            notes.append(f"The network cannot be entered, and is tried again: {self._trouble}.")
         if self.member:
             notes += [self.member.description.trouble] if self.member.description.trouble else []
+            if elsewhere := self.member.mesh.defence.elsewhere:
+                notes.append(
+                    f"Somebody came from {elsewhere} with the key of this node: stop one of the "
+                    f"two, and remove its `identity.key`; `commons doctor` says more."
+                )
+            if newer := self.member.newer_secret:
+                notes.append(
+                    f"Others of this network have a newer secret (version {newer}, here "
+                    f"{self.member.network.newest}) and may not let this node in: ask one of them "
+                    f"for a fresh invite, and `commons join` it."
+                )
             if self.member.accounts.stopped:
                 notes.append(f"The accounts stand still: {self.member.accounts.stopped}.")
         return tuple(notes)

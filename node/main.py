@@ -22,8 +22,12 @@ from node.world import World
 from protocol.keys import peer_id
 from protocol.reasons import Reason
 
-#: Work that runs when the node is told to end has so long, then it is given back.
-DRAIN_S = 15.0
+#: Work that runs when the node is told to end has so long at most, then it is given back: service
+#: managers and people wait for some 20 s.
+DRAIN_S_MAX = 15.0
+
+#: A network that cannot be entered (a disk is full) is tried again after so long.
+AGAIN_S = 5.0
 
 #: What `systemctl status` shows is no older than this.
 MANAGER_S = 10.0
@@ -42,31 +46,60 @@ class Ready:
 
 
 async def run_node(
-    config: Config, world: World, *, ready: Callable[[Ready], None] = lambda _ready: None
+    config: Config,
+    world: World,
+    *,
+    ready: Callable[[Ready], None] = lambda _ready: None,
+    at: Callable[[Desk], None] = lambda _desk: None,
 ) -> None:
-    """Be a node until SIGTERM, SIGINT or `stop`; a second signal ends it at once."""
+    """Be a node until SIGTERM, SIGINT or `stop`; a second signal ends it at once.
+
+    `ready` is told of each network that is entered, and `at` once of the desk: a simulation has
+    its nodes in the same process, and sits down there.
+    """
     socket = usable_socket(world.paths.control_socket)
     async with standing(config, world) as ground, trio.open_nursery() as nursery:
         desk = Desk(ground, Networks(world.paths, world.clock))
+        at(desk)
         nursery.start_soon(_obey_signals, ground, desk, nursery.cancel_scope)
         nursery.start_soon(_tell_manager, ground, desk)
         async with world.host.serve(control_app(desk, Log()), str(socket)):
-            while not desk.stopping.is_set():
-                network = desk.begin()
-                async with member_of(network, ground) as member:
-                    desk.member = member
-                    ready(_introduced(member, str(socket)))
+            await _belong(desk, lambda member: ready(_introduced(member, str(socket))))
+        nursery.cancel_scope.cancel()
+
+
+async def _belong(desk: Desk, entered: Callable[[Membership], None]) -> None:
+    """Be in one network after another until the node is to end.
+
+    A node that cannot begin says so and ends. One that has begun stays: whatever is wrong with
+    the network that it goes to, its owner can still ask it, and it is tried again.
+    """
+    has_begun = False
+    while not desk.stopping.is_set():
+        try:
+            async with member_of(desk.begin(), desk.ground) as member:
+                desk.entered(member)
+                entered(member)
+                has_begun = True
+                try:
                     await desk.wait_end()
                     await _wind_down(member, desk)
-                desk.member = None
-        nursery.cancel_scope.cancel()
+                finally:
+                    desk.member = None
+        except Exception as error:
+            desk.member = None
+            if not has_begun or desk.stopping.is_set():
+                raise
+            desk.cannot_enter(error, AGAIN_S)
+            with trio.move_on_after(AGAIN_S):
+                await desk.wait_end()
 
 
 async def _wind_down(member: Membership, desk: Desk) -> None:
     """Take nothing new, and let running work end, or give it back."""
     reason = Reason.SHUTTING_DOWN if desk.stopping.is_set() else Reason.PAUSED
     member.ground.world.host.notify({"STOPPING": "1"} if desk.stopping.is_set() else {})
-    await member.wind_down(reason, DRAIN_S)
+    await member.wind_down(reason, min(DRAIN_S_MAX, member.ground.config.governor.drain_s))
 
 
 async def _tell_manager(ground: Ground, desk: Desk) -> None:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from node.ground import Ground
+from node.host.host import Sensors
 from node.log import Log
 from node.mesh.addresses import Reach, announced
 from node.mesh.behaviour import Behaviour
@@ -64,6 +65,7 @@ class Membership:
     discovery: Discovery
     receipts: Receipts
     working: Working
+    requester: Requester
     trying: Trying
     orders: Orders
     began_s: float
@@ -73,6 +75,12 @@ class Membership:
     def earned_cu(self) -> int:
         """What others have signed to owe this node in all, whether it was spent or not."""
         return sum(each.held_total for each in self.accounts.books.accounts.values())
+
+    @property
+    def newer_secret(self) -> int:
+        """The version of a secret that others have and this node has not; 0 when there is none."""
+        heard = self.mesh.newest_secret
+        return heard if heard > self.network.newest else 0
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -101,7 +109,7 @@ class Membership:
         self.network = self.mesh.network = network
 
     async def wind_down(self, reason: Reason, grace_s: float) -> None:
-        """End running work, or give it back; nothing new is taken on by then."""
+        """Take nothing new on, and end running work, or give it back."""
         await self.working.hand_back(reason, grace_s)
 
 
@@ -137,15 +145,18 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
 
         receipts = Receipts(accounts, mesh, post)
         orders, results = Orders(database, world.clock), Results(_results_of(ground, network))
-        may_fetch = partial(_may_fetch, ground, results)
-        fetching = Fetching(nursery, ground.library, mesh, may_fetch, post)
+        disk = _Disk(ground, results)
+        fetching = Fetching(nursery, ground.library, mesh, disk.may_fetch, post)
         admission = Admission(
             *(accounts, ground.library, world.executor, ground.governing.may_work, fetching.want),
             gift=config.credit.gift,
-            may_keep=partial(_may_keep, ground, results),
+            may_keep=disk.may_keep,
         )
         after = (orders, results)
-        working = Working(accounts, admission, world.executor, *after, world.clock, post)
+        working = Working(
+            *(accounts, admission, world.executor, *after, world.clock, post),
+            note=behaviour.note_order,
+        )
         worker = Worker(accounts, admission, working, *after, receipts, post)
         checking = Checking(accounts, world.executor, world.clock)
         requester = Requester(
@@ -167,7 +178,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         )
         member = Membership(
             *(ground, network, accounts, reach, description, mesh, viewing, discovery),
-            *(receipts, working, trying, orders, world.clock.now().wall_s, 0),
+            *(receipts, working, requester, trying, orders, world.clock.now().wall_s, 0),
         )
         member.earned_before_cu = member.earned_cu
         mesh.watch(member.on_met, member.on_left)
@@ -229,25 +240,37 @@ async def _capacity_cu_per_s(ground: Ground) -> int:
     return max(1, hardware.fp32_cu_per_s * cores)
 
 
-def _may_keep(ground: Ground, results: Results, size_bytes: int) -> tuple[Reason | None, str]:
-    """Ask whether the disk has room for so much more of models and results."""
-    seen = ground.governing.seen
-    if seen is None:
-        return Reason.PAUSED, "the machine was not looked at yet"
-    taken_mib = (ground.library.blobs.total_bytes() + results.total_bytes) // MIB
-    return may_keep(
-        *(ground.config.governor, size_bytes), free_mib=seen.disk_free_mib, taken_mib=taken_mib
-    )
+class _Disk:
+    """How much more models and results may take. Blobs are counted when the governor looks."""
 
+    def __init__(self, ground: Ground, results: Results) -> None:
+        self._ground = ground
+        self._results = results
+        self._seen: Sensors | None = None
+        self._blobs_bytes = self._results_bytes = 0
 
-def _may_fetch(
-    ground: Ground, results: Results, peer: Who, size_bytes: int
-) -> tuple[Reason | None, str]:
-    """Ask the quotas whether a model may be fetched because a peer wants it run."""
-    refusal = _may_keep(ground, results, size_bytes)
-    if refusal[0] is not None or peer.member or peer.trusted:
-        return refusal
-    return ground.quotas.take(Kind.MODELS, size_bytes, ground.world.clock.now())
+    def may_keep(self, size_bytes: int) -> tuple[Reason | None, str]:
+        """Ask whether so much more may be kept."""
+        seen, kept_bytes = self._ground.governing.seen, self._results.total_bytes
+        if seen is None:
+            return Reason.PAUSED, "the machine was not looked at yet"
+        if seen is not self._seen:
+            self._seen, self._results_bytes = seen, kept_bytes
+            self._blobs_bytes = self._ground.library.blobs.total_bytes()
+        since_mib = (kept_bytes - self._results_bytes) // MIB
+        return may_keep(
+            *(self._ground.config.governor, size_bytes),
+            free_mib=seen.disk_free_mib - since_mib,
+            taken_mib=(self._blobs_bytes + kept_bytes) // MIB,
+        )
+
+    def may_fetch(self, peer: Who, size_bytes: int) -> tuple[Reason | None, str]:
+        """Ask the quotas, too, whether a model may be fetched because a peer wants it run."""
+        refusal = self.may_keep(size_bytes)
+        if refusal[0] is not None or peer.member or peer.trusted:
+            return refusal
+        ground = self._ground
+        return ground.quotas.take(Kind.MODELS, size_bytes, ground.world.clock.now())
 
 
 def _may_send(ground: Ground, size_bytes: int) -> tuple[Reason | None, str]:

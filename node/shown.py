@@ -12,7 +12,7 @@ from node.api.documents import (
     WorkDone,
 )
 from node.membership import Membership
-from node.mesh.behaviour import Ban
+from node.mesh.behaviour import Ban, Record
 from node.mesh.peer import Peer
 from protocol.advert import Advert
 from protocol.keys import peer_id
@@ -33,6 +33,7 @@ def peers_count(member: Membership | None) -> PeersCount:
 
 def peer_info(peer: Peer, member: Membership) -> PeerInfo:
     """Show a connected node."""
+    record = member.mesh.behaviour.of(peer.key) or Record(0.0, 0.0)
     return PeerInfo(
         peer=peer_id(peer.key),
         name="",
@@ -42,6 +43,10 @@ def peer_info(peer: Peer, member: Membership) -> PeerInfo:
         connected_s=round(trio.current_time() - peer.since_s, 1),
         member=peer.member,
         score=round(member.mesh.behaviour.score(peer.key), 2),
+        up_bytes_s=None if record.up_bytes_s is None else round(record.up_bytes_s),
+        down_bytes_s=None if record.down_bytes_s is None else round(record.down_bytes_s),
+        orders=record.orders,
+        failed_orders=record.failed_orders,
     )
 
 

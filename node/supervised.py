@@ -62,7 +62,7 @@ class Supervised:
                 if trio.current_time() - begin_s >= HEALTHY_S:
                     health.crashes = 0
                 health.crashes += 1
-                health.last, health.crashed_at_s = _words(error), trio.current_time()
+                health.last, health.crashed_at_s = words(error), trio.current_time()
                 self.log.exception("task_crashed", task=name, crashes=health.crashes)
                 rest_s = min(REST_S_MAX, REST_S_MIN * 2 ** min(health.crashes - 1, 6))
                 self.happenings.post(
@@ -74,7 +74,7 @@ class Supervised:
                 return
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
     """Name the innermost error of a group: the rest is structure."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]

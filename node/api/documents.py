@@ -97,7 +97,12 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class PeerInfo:
-    """A connected node. `direction` is `in` (it dialled) or `out`; `score` falls with faults."""
+    """A connected node. `direction` is `in` (it dialled) or `out`; `score` rises with faults.
+
+    `up_bytes_s` and `down_bytes_s` are how fast larger data went to it and came from it, null
+    before any did. `orders` is how many orders ended between the two, whoever placed them, and
+    `failed_orders` how many of them not well.
+    """
 
     peer: str
     name: str
@@ -107,6 +112,10 @@ class PeerInfo:
     connected_s: float
     member: bool
     score: float
+    up_bytes_s: float | None = None
+    down_bytes_s: float | None = None
+    orders: int = 0
+    failed_orders: int = 0
 
 
 @dataclass(frozen=True, slots=True)

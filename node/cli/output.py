@@ -16,6 +16,8 @@ OUTPUT_VERSION = 1
 def print_json(document: Mapping[str, object]) -> None:
     """Print one document, as every command does under `--json`."""
     text = json.dumps({"v": OUTPUT_VERSION, **document}, indent=2, ensure_ascii=False)
+    if not text.replace("\n", "").isprintable():  # JSON leaves the controls above 127 as they are
+        text = json.dumps({"v": OUTPUT_VERSION, **document}, indent=2)
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except UnicodeEncodeError:  # an ASCII terminal, or the name of a file that is no text

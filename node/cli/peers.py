@@ -6,8 +6,9 @@ from typing import Any
 
 from node.cli.arguments import Commands
 from node.cli.output import print_json, print_table
-from node.cli.spoken import counted, duration_s, find_peer, lasting, milliseconds, short
+from node.cli.spoken import counted, duration_s, find_peer, lasting, milliseconds, rate, short
 from node.exits import ExitCode
+from node.printable import printable
 
 PEER_HELP = "a peer id, or how it begins after 12D3KooW"
 
@@ -49,7 +50,7 @@ def run(parsed: argparse.Namespace) -> ExitCode:
 
 def _print(told: dict[str, Any], everybody: bool) -> None:
     if told["peers"]:
-        columns = ("peer", "name", "way", "address", "RTT", "since", "member", "score")
+        columns = ("peer", "name", "way", "address", "RTT", "in / out", "since", "orders", "member", "score")
         print_table(columns, [_row(each) for each in told["peers"]])
     else:
         print("Nobody is connected. `commons doctor` says what may be in the way.")
@@ -112,7 +113,8 @@ def _print_all(told: dict[str, Any]) -> None:
         print_table(columns, [_advert(each) for each in told["adverts"]])
     for ban in told["bans"]:
         why = f": {ban['detail']}" if ban["detail"] else ""
-        print(f"\n{ban['peer']} is not met for {lasting(ban['ends_in_s'])} ({ban['reason']}{why}).")
+        said = printable(f"{ban['reason']}{why}")  # in the detail may be words of the peer
+        print(f"\n{ban['peer']} is not met for {lasting(ban['ends_in_s'])} ({said}).")
 
 
 def _row(each: dict[str, Any]) -> tuple[str, ...]:
@@ -122,10 +124,17 @@ def _row(each: dict[str, Any]) -> tuple[str, ...]:
         each["direction"],
         each["address"],
         milliseconds(each["rtt_s"]),
+        f"{rate(each['down_bytes_s'])} / {rate(each['up_bytes_s'])}",
         lasting(each["connected_s"]),
+        _orders(each["orders"], each["failed_orders"]),
         "yes" if each["member"] else "no",
         f"{each['score']:g}",
     )
+
+
+def _orders(ended: int, failed: int) -> str:
+    """Say how many orders there were, and how many of them did not end well."""
+    return f"{ended}, {failed} failed" if failed else str(ended)
 
 
 def _advert(each: dict[str, Any]) -> tuple[str, ...]:

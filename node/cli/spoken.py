@@ -44,6 +44,15 @@ def milliseconds(seconds: float | None) -> str:
     return "-" if seconds is None else f"{seconds * 1000:.1f} ms"
 
 
+def rate(bytes_s: float | None) -> str:
+    """Say how fast data move; a dash when it was not measured yet."""
+    if bytes_s is None:
+        return "-"
+    if bytes_s < 1 << 20:
+        return f"{bytes_s / 1024:.0f} KiB/s"
+    return f"{bytes_s / (1 << 20):.1f} MiB/s"
+
+
 def cu(amount: int) -> str:
     """Say an amount of credit."""
     return f"{amount:,} CU"

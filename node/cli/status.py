@@ -8,6 +8,7 @@ from node.cli.arguments import Commands
 from node.cli.output import print_json, print_table
 from node.cli.spoken import counted, cu, lasting
 from node.exits import ExitCode
+from node.printable import printable
 
 
 def register(commands: Commands) -> None:
@@ -35,7 +36,7 @@ def run(parsed: argparse.Namespace) -> ExitCode:
     print()
     print_table(("what", "now"), table)
     for note in notes:
-        print(f"\n{note}")
+        print(f"\n{printable(note)}")  # a crash may quote what a peer has said
     return ExitCode.OK
 
 

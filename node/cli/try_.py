@@ -95,7 +95,10 @@ def _verdict(tried: dict[str, Any]) -> str:
 
 def _moved(tried: dict[str, Any]) -> str:
     if not tried["paid_cu"]:
-        return "nothing"
+        gone = not tried["wrong"] and not tried["is_gift"]
+        return (
+            "not yet: the worker is gone; it is paid when the two meet again" if gone else "nothing"
+        )
     books = "both have it in their books" if tried["acked"] else "the worker has not said so yet"
     owed = f"owed to this worker in all: {tried['owed_before']:,}, now {tried['owed_after']:,} CU"
     return f"{cu(tried['paid_cu'])}; {owed}; {books}"

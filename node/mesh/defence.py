@@ -117,7 +117,7 @@ class Defence:
             return False
         if len(self._arriving) >= HANDSHAKES_MAX and not self._displaces(from_there):
             return False
-        if self._is_full(place, is_range) and not (self._unknown(place) or self._spare(place)):
+        if self._is_full(place, is_range) and not self._could_make_room(place):
             return False
         if not self._allowance(place, now_s).take(now_s):
             return False
@@ -132,16 +132,7 @@ class Defence:
             if peer == self._me:
                 self.note_twin(remote)
             return False
-        same = sum(1 for each in self._open if each.peer == peer)
-        if same >= CONNECTIONS_PER_KEY_MAX:
-            return False
-        if peer in self.trusted:
-            return True  # the owner has listed few of them
-        if self._is_full(place, is_range) and not self._make_room(place):
-            return False
-        inbound = sum(1 for each in self._open if each.inbound)
-        is_full = len(self._open) >= self._most or inbound >= self._most_inbound
-        return not is_full or self._make_room(None)
+        return self._fits(peer, place, is_range, self._could_make_room)
 
     def may_stream(self, connection: Connection, open_now: int) -> bool:
         """Whether the peer may open one more stream, with so many of its own open now."""
@@ -165,9 +156,18 @@ class Defence:
             return Refused(Reason.BANNED, f"because of {ban.reason}: {ban.detail}")
         return None
 
-    def add(self, connection: Connection) -> None:
-        """Count a connection."""
-        self._open[connection] = place_of(connection.remote)[0]
+    def add(self, connection: Connection) -> bool:
+        """Count a connection; False when it must go, since others took its place meanwhile.
+
+        Between proving a key and having a connection a caller may take its time, and nobody is
+        let go for one that never comes so far.
+        """
+        place, is_range = place_of(connection.remote)
+        key = connection.peer
+        if connection.inbound and not self._fits(key, place, is_range, self._make_room):
+            return False
+        self._open[connection] = place
+        return True
 
     def remove(self, connection: Connection) -> None:
         """Count it no more."""
@@ -179,6 +179,24 @@ class Defence:
         log.warning("identity_elsewhere", peer=peer_id(self._me), where=where)
 
     # --- counting -------------------------------------------------------------------------------
+
+    def _fits(
+        self, peer: bytes, place: str, is_range: bool, room: Callable[[str | None], bool]
+    ) -> bool:
+        """Whether one more caller has a place here; `room` is asked where there is none."""
+        same = sum(1 for each in self._open if each.peer == peer)
+        if same >= CONNECTIONS_PER_KEY_MAX:
+            return False
+        if peer in self.trusted:
+            return True  # the owner has listed few of them
+        if self._is_full(place, is_range) and not room(place):
+            return False
+        inbound = sum(1 for each in self._open if each.inbound)
+        is_full = len(self._open) >= self._most or inbound >= self._most_inbound
+        return not is_full or room(None)
+
+    def _could_make_room(self, place: str | None) -> bool:
+        return bool(self._unknown(place) or self._spare(place))
 
     def _is_full(self, place: str, is_range: bool) -> bool:
         most = self._most_per_range if is_range else self._most_per_address

@@ -102,9 +102,15 @@ class Discovery:
                 await self._save()
 
     def references(self) -> tuple[str, ...]:
-        """Give addresses of neighbours for an invite: those that we chose and that have stayed."""
+        """Give addresses of neighbours for an invite: those that we chose and that have stayed.
+
+        In a private network those that chose us are as good, for they have proven its secret:
+        whom all came in by has chosen nobody, and its invites must not die with it.
+        """
         found: list[str] = []
-        for neighbour in self._viewing.view.neighbours.outbound():
+        neighbours = self._viewing.view.neighbours
+        came = neighbours.inbound() if self._viewing.mesh.network.is_private else []
+        for neighbour in (*neighbours.outbound(), *came):
             entry = self._viewing.view.directory.entries.get(neighbour.key)
             # What lies in this neighbour's advert is what it says; it was dialled there, though.
             if entry is not None and neighbour.proven:

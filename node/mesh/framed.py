@@ -20,6 +20,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from node.mesh.meter import Meter
 from node.mesh.transport import Lost, Stream, TransportError
 from node.mesh.waiting import Room, Waiting
 from protocol.channel import Channel, NoFrame
@@ -80,6 +81,7 @@ class Framed:
         down: Pace | None = None,
         kinds: frozenset[type[Frame]] | None = None,
         stall_s: float = STALL_S_MAX,
+        meter: Meter | None = None,
     ) -> None:
         """Take over a stream on which nothing was said yet.
 
@@ -90,6 +92,7 @@ class Framed:
         self._channel = Channel(kinds)
         self._waiting = Waiting(room)
         self._up, self._down = up, down
+        self._meter = meter
         self._speaking = trio.Lock()  # for all of what one call says
         self._writing = trio.Lock()  # for one frame; answers come between the frames of others
         self._answers: deque[Frame] = deque()
@@ -261,6 +264,8 @@ class Framed:
                 self._heard_end = True
                 self._asked.set()
             case _:
+                if self._meter is not None and isinstance(frame, TensorData | BlobPiece):
+                    self._meter.came(len(frame.data), trio.current_time())
                 self._waiting.put(frame)
 
     async def _keep_answering(self) -> None:
@@ -320,6 +325,8 @@ class Framed:
                 await self._up.take(sum(len(each) for each in buffers))
             with trio.move_on_after(self.stall_s):
                 await self.stream.send(*buffers)
+                if self._meter is not None:
+                    self._meter.went(sum(len(each) for each in buffers))
                 return
             raise Lost(f"the peer took nothing for {self.stall_s:g} s")
 
@@ -351,6 +358,8 @@ class Framed:
                 if self._end is not None:
                     raise Lost("the peer has ended the stream and takes no more data")
                 await self._changed.wait()
+            if self._meter is not None:
+                self._meter.granted(trio.current_time())
             return
         raise Lost(f"the peer granted no window for {self.stall_s:g} s")
 

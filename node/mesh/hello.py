@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from node.clock import Clock
+from node.log import Log
 from node.mesh.framed import Framed
+from node.mesh.transport import TransportError
 from node.networks import Network
 from protocol.canon import decode
 from protocol.errors import Refused, RemoteProtocolError
@@ -26,7 +28,7 @@ from protocol.hello import (
     clock_offset_s,
     membership_proof,
 )
-from protocol.keys import SIGNATURE_BYTES, Keypair
+from protocol.keys import SIGNATURE_BYTES, Keypair, peer_id
 from protocol.price import PRICE_VERSION
 from protocol.reasons import Reason
 from protocol.sealed import seal, unseal
@@ -39,6 +41,9 @@ HELLO_S_MAX = 10.0
 
 #: What may be said on a control stream. The largest of them is a hello; data have no place there.
 CONTROL_KINDS = frozenset({StatementFrame, Ping, Pong, CancelFrame, End})
+
+
+log = Log()
 
 
 class Introduction(Protocol):
@@ -76,9 +81,16 @@ class Greeter:
     ) -> None:
         """Speak for the holder of this key."""
         self.network = network
+        self.newest_secret = 0
         self._clock = clock
         self._keypair = keypair
         self._introduction = introduction
+
+    def note_newer(self, version: int, peer: bytes) -> None:
+        """Note that a node which we dialled has a newer secret, and did not take ours."""
+        if version > max(self.newest_secret, self.network.newest):
+            self.newest_secret = version
+            log.warning("secret_outdated", peer=peer_id(peer), newest=version)
 
     async def greet(self, wire: Framed, peer: bytes, role: int) -> Greeting:
         """Say hello, hear the peer's, and check it.
@@ -153,7 +165,11 @@ class _Conversation:
         """Exchange the proofs; the dialer's comes first. Give what the peer says as a member."""
         if self._role == DIALER:
             await self._say(self._proven(mine, theirs, self._version(theirs)))
-            return await self._hear_proof(mine, theirs)
+            try:
+                return await self._hear_proof(mine, theirs)
+            except TransportError:
+                self._greeter.note_newer(theirs.secret_version, self._peer)
+                raise
         proven = await self._hear_proof(mine, theirs)
         await self._say(self._proven(mine, theirs, proven.secret_version))
         return proven

@@ -89,7 +89,9 @@ class Meetings:
 
     async def meet(self, connection: Connection) -> None:
         """Count a connection for as long as it lives, and end it when no hello comes in time."""
-        self._defence.add(connection)
+        if not self._defence.add(connection):
+            await connection.close()
+            return
         try:
             if connection.inbound and await self.admitted(connection) is None:
                 await connection.close()

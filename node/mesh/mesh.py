@@ -31,6 +31,7 @@ from node.mesh.framed import Framed, Pace, running
 from node.mesh.hello import HELLO, Greeter, Introduction
 from node.mesh.leaves import leaves, the_only
 from node.mesh.meetings import Meetings, OnLeft, OnMet
+from node.mesh.meter import Meter
 from node.mesh.peer import Link, Peer
 from node.mesh.transport import Endpoint, Lost, Service, Stream, Transport, TransportError
 from node.mesh.wires import Wires
@@ -99,6 +100,11 @@ class Mesh:
         if (network.id, network.is_private) != (old.id, old.is_private):
             raise ValueError("another network, or one that is open to others, is another mesh")
         self._greeter.network = network
+
+    @property
+    def newest_secret(self) -> int:
+        """The newest version of the secret that a node had which did not take ours; 0: none."""
+        return self._greeter.newest_secret
 
     @property
     def peers(self) -> Mapping[bytes, Peer]:
@@ -191,6 +197,10 @@ class Mesh:
         log.info("peer_blamed", peer=peer_id(key), reason=reason.value, detail=detail)
         self.behaviour.blame(key, reason, detail)
 
+    def note_order(self, key: bytes, *, well: bool) -> None:
+        """Note how an order ended that a node had accepted."""
+        self.behaviour.note_order(key, well=well)
+
     async def _say_goodbye(self) -> None:
         with trio.CancelScope(shield=True):
             await self._meetings.say_goodbye()
@@ -235,7 +245,8 @@ class Mesh:
 
     def _framed(self, stream: Stream, link: Link) -> Framed:
         up, down = self._paces
-        wire = Framed(stream, room=link.peer.room, up=up, down=down)
+        meter = Meter(partial(self._note_moved, link.peer.key))
+        wire = Framed(stream, room=link.peer.room, up=up, down=down, meter=meter)
         link.wires.add(wire)
         return wire
 
@@ -243,6 +254,9 @@ class Mesh:
 
     def _on_link(self, peer: Peer) -> None:
         self._dials.on_link(peer)
+
+    def _note_moved(self, key: bytes, up_bytes: int, down_bytes: int, took_s: float) -> None:
+        self.behaviour.note_moved(key, up_bytes=up_bytes, down_bytes=down_bytes, took_s=took_s)
 
     def _on_ban(self, key: bytes, ban: Ban) -> None:
         log.warning("peer_banned", peer=peer_id(key), reason=ban.reason, detail=ban.detail)

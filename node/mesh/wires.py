@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 
 import trio
 
+from node.log import Log
 from node.mesh.framed import Framed
 from node.mesh.peer import Link, Peer
 from node.mesh.transport import Stream, TransportError
 from protocol.errors import ProtocolError
+from protocol.keys import peer_id
 
 #: Warm streams per peer and protocol: as many orders as a known peer has in flight.
 WARM_MAX = 4
@@ -31,6 +33,8 @@ SWEEP_S = 10.0
 
 #: The peer's side has so long to end, too, when a stream is ended here.
 END_S = 5.0
+
+log = Log()
 
 
 @dataclass(eq=False, slots=True)
@@ -101,6 +105,9 @@ class Wires:
         try:
             with wire.scope:
                 await wire.framed.run()
+        except* Exception:  # a bug that a peer's bytes have found ends its stream, not the mesh
+            log.exception("stream_failed", peer=peer_id(wire.link.peer.key), protocol=wire.protocol)
+            await wire.framed.stream.reset()
         finally:
             wire.over.set()
             self._forget(wire)

@@ -89,6 +89,7 @@ class Accounts:
         self._clock = clock
         self._post = post
         self._pen = Pen(database)
+        self._writing = trio.CancelScope(shield=True)
         self.books = Books(keypair, network, rules)
         #: Why nothing is done now; empty while all is well.
         self.stopped = "they are not open yet"
@@ -108,6 +109,7 @@ class Accounts:
                 with trio.move_on_after(FINISH_S) as finishing:
                     finishing.shield = True
                     await self._pen.finish()
+                self._writing.cancel()
                 self.stopped = "this node stops"
 
     # --- as worker ------------------------------------------------------------------------------
@@ -237,6 +239,10 @@ class Accounts:
         await self._note(outcome).wait()
         return tuple(each for each in outcome.send if isinstance(each, Receipt))
 
+    def has_greeted(self, peer: bytes) -> bool:
+        """Whether the totals were compared since this peer is here: else nothing is signed."""
+        return peer in self.books.greeted
+
     def left(self, peer: bytes) -> None:
         """Note that a peer is gone."""
         self.books.left(peer)
@@ -286,11 +292,13 @@ class Accounts:
         self.stopped = ""
 
     async def _keep_writing(self) -> None:
-        while True:
-            try:
-                await self._pen.run()
-            except (OSError, ValueError) as error:
-                await self._recover(error)
+        """Write until all is written at the end: who is cancelled from outside still needs it."""
+        with self._writing:
+            while True:
+                try:
+                    await self._pen.run()
+                except (OSError, ValueError) as error:
+                    await self._recover(error)
 
     async def _recover(self, error: Exception) -> None:
         self.stopped = str(error) or type(error).__name__

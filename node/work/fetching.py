@@ -16,8 +16,9 @@ from node.work.wires import Post, Who, Wires
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
 from protocol.reasons import Reason
 
-#: Models that are fetched at a time; the next one is asked for again by whoever wants it.
-FETCHES_MAX = 2
+#: Models that are fetched at a time; the next one is asked for again by whoever wants it. One place
+#: is for members and for those whom the owner trusts: a stranger may take an hour over its bytes.
+FETCHES_MAX, FETCHES_FOR_STRANGERS_MAX = 2, 1
 
 #: For so long a failed fetch is not tried again, and its reason is told to who asks.
 FAILED_S = 30.0
@@ -46,7 +47,7 @@ class Fetching:
         self._wires = wires
         self._may_fetch = may_fetch
         self._post = post
-        self._running: set[bytes] = set()
+        self._running: dict[bytes, bool] = {}  # by model: whether a stranger wants it
         self._failed: dict[tuple[bytes, bytes], tuple[float, CommonsError]] = {}
 
     def want(self, peer: Who, model: bytes) -> None:
@@ -60,9 +61,12 @@ class Fetching:
         self._failed = {key: each for key, each in self._failed.items() if each[0] > now_s}
         if failed := self._failed.get((peer.key, model)):
             raise Refused(failed[1].reason, failed[1].detail)
-        if len(self._running) >= FETCHES_MAX:
+        is_strange = not (peer.member or peer.trusted)
+        for_strangers = sum(self._running.values())
+        no_more = is_strange and for_strangers >= FETCHES_FOR_STRANGERS_MAX
+        if no_more or len(self._running) >= FETCHES_MAX:
             raise Refused(Reason.BUSY, f"{len(self._running)} models are being fetched")
-        self._running.add(model)
+        self._running[model] = is_strange
         self._nursery.start_soon(alone, self._fetch, peer, model)
 
     async def _fetch(self, peer: Who, model: bytes) -> None:
@@ -81,7 +85,7 @@ class Fetching:
         except (TransportError, OSError) as error:
             self._post("model_not_fetched", peer=peer.key.hex(), error=str(error))
         finally:
-            self._running.discard(model)
+            self._running.pop(model, None)
 
     def _fail(self, peer: Who, model: bytes, error: CommonsError) -> None:
         self._failed[peer.key, model] = (trio.current_time() + FAILED_S, error)

@@ -78,6 +78,7 @@ class LeftOpen:
                 await self._go_on_with(row)
             except RemoteProtocolError as error:
                 self._wires.blame(peer, error.reason, error.detail)
+                self._wires.note_order(peer, well=False)
                 if not self._accounts.has_paid(peer, row.id):
                     stands = self._orders.stands(row.id, State.CANCELLED, error=error)
                     self._accounts.write([stands])

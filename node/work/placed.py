@@ -73,7 +73,8 @@ class Ordered:
 class Placed:
     """What became of an order. `wrong` says what is wrong with item `wrong_item`, if anything is.
 
-    `paid` is 0 for a gift, and for what was found wrong. `checked` items were computed again.
+    `paid` is 0 for a gift, for what was found wrong, and for what a worker delivered that is gone
+    since: it is paid when the two meet again. `checked` items were computed again.
     """
 
     order: bytes
@@ -84,6 +85,7 @@ class Placed:
     checked: int
     wrong: Reason | None
     wrong_item: int
+    is_gift: bool = False
 
 
 def reason_of(code: str) -> Reason:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import trio
 
 from node.mesh.framed import Framed
-from node.mesh.transport import TransportError
+from node.mesh.transport import Lost, TransportError
 from node.work.accounts import Accounts
 from node.work.checking import Checking
 from node.work.exchange import ANSWER_S, Exchange, Progress
@@ -69,6 +69,8 @@ class Pursuing:
                 outputs, result = await self._exchange.give_and_take(ordered, wire, progress)
         except EndedEarlyError as ended:
             await wire.end()
+            if ordered.accept:
+                self._wires.note_order(ordered.worker, well=False)
             detail = f"the worker gave it back: {ended.reason}"
             raise Refused(reason_of(ended.reason), detail) from None
         progress(Phase.DELIVERED)
@@ -89,11 +91,15 @@ class Pursuing:
             await self._dispute(ordered, wire)
         elif not ordered.paid:
             await self._pay(ordered, wire)
+        self._wires.note_order(ordered.worker, well=not wrong)
         progress(Phase.SETTLED)
 
     async def _pay(self, ordered: Ordered, wire: Framed) -> None:
         """Sign a cheque, and take the ack for it; without one it is shown again after hello."""
         assert ordered.result
+        await self._receipts.wait_greeted(ordered.worker)
+        if not self._accounts.has_greeted(ordered.worker):
+            raise Lost("the worker has gone meanwhile; it is paid when it is met again")
         receipt = await self._accounts.pay(ordered.worker, [ordered.result])
         ordered.paid = True
         if receipt is None:  # a gift

@@ -9,6 +9,7 @@ have. Paid is what was found right, and only when outputs and result are on the 
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 
 import trio
 
@@ -43,6 +44,9 @@ ANSWER_S = 30.0
 
 #: An order whose stream was lost is asked for again after so long, twice as long each time.
 AGAIN_S_MIN, AGAIN_S_MAX = 1.0, 30.0
+
+#: A worker that is gone when all is right and only its cheque is missing is waited for so long.
+PAY_S = 30.0
 
 #: The word that an order is not wanted any more is tried to be said for so long.
 CALL_OFF_S = 30.0
@@ -108,9 +112,12 @@ class Requester:
                 return await self._pursue(ordered, addresses, progress)
         except trio.TooSlowError:
             self._call_off(ordered)
+            if ordered.accept and not ordered.is_over:
+                self._wires.note_order(worker, well=False)
             raise Refused(Reason.DEADLINE, f"nothing came within {ttl_s} s") from None
         except RemoteProtocolError as error:
             self._wires.blame(worker, error.reason, error.detail)
+            self._wires.note_order(worker, well=False)
             if not ordered.is_over:
                 self._pursuing.ended(ordered, State.CANCELLED, error)
             raise
@@ -174,7 +181,7 @@ class Requester:
         self, ordered: Ordered, addresses: Sequence[str], progress: Progress
     ) -> Placed:
         """Do it, and after a loss do it again, as far as it still makes sense."""
-        wait_s = AGAIN_S_MIN
+        wait_s, patience_s = AGAIN_S_MIN, inf
         while True:
             try:
                 async with self._wires.wire(ordered.worker, WORK, addresses) as wire:
@@ -189,6 +196,10 @@ class Requester:
                 if ordered.accept is None:
                     raise
                 # It is accepted and perhaps computed: whoever left it there would have to pay.
+                if ordered.is_checked:  # all is here, and only its worker waits for something
+                    patience_s = min(patience_s, trio.current_time() + PAY_S)
+                    if trio.current_time() >= patience_s:
+                        return _became(ordered)
                 await trio.sleep(wait_s)
                 wait_s = min(2 * wait_s, AGAIN_S_MAX)
 
@@ -198,10 +209,11 @@ def _became(ordered: Ordered) -> Placed:
     return Placed(
         order=ordered.id,
         price=ordered.order.value.price,
-        paid=0 if ordered.wrong else ordered.accept.value.price,
+        paid=ordered.accept.value.price if ordered.paid else 0,
         acked=ordered.acked,
         outputs=ordered.outputs,
         checked=ordered.checked,
         wrong=ordered.wrong,
         wrong_item=ordered.wrong_item,
+        is_gift=not ordered.accept.value.price,
     )

@@ -177,7 +177,7 @@ class Trying:
             items=items,
             price_cu=placed.price,
             paid_cu=placed.paid,
-            is_gift=not placed.paid and placed.wrong is None,
+            is_gift=placed.is_gift,
             acked=placed.acked,
             checked=placed.checked,
             wrong=placed.wrong.value if placed.wrong else "",

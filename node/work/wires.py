@@ -51,6 +51,18 @@ class Wires(Protocol):
         """Note a fault of a node."""
         ...
 
+    def note_order(self, key: bytes, *, well: bool) -> None:
+        """Note how an order ended that a node had accepted."""
+        ...
+
+
+class Note(Protocol):
+    """Remembers how an order of a peer ended."""
+
+    def __call__(self, key: bytes, /, *, well: bool) -> None:
+        """Note it: well, if it brought what it was for."""
+        ...
+
 
 class Post(Protocol):
     """Tells whoever follows what happens here."""

@@ -141,6 +141,7 @@ class Worker:
             raise
         finally:
             self._working.lost(taken)
+            taken.told.set()
 
     async def _carry_out(self, taken: Taken, wire: Framed) -> bool:
         """Take the inputs, have them computed, and send what comes out."""

@@ -22,8 +22,8 @@ from node.work.computing import compute
 from node.work.orders import Orders, Row
 from node.work.results import OUTPUTS, Results
 from node.work.tensors import root_of
-from node.work.wires import Post
-from protocol.errors import CommonsError, Refused
+from node.work.wires import Note, Post
+from protocol.errors import CommonsError, Refused, RemoteProtocolError
 from protocol.merkle import OUTPUT
 from protocol.order import OrderLife, Role, State, Step
 from protocol.reasons import Reason
@@ -36,6 +36,9 @@ ENVIRONMENT = "onnxruntime cpu"
 #: No single order computes longer, whatever its time to live: what takes longer is many orders.
 COMPUTE_S_MAX = 3600.0
 
+#: The word that an order is given back has so long to be said.
+TELL_S = 2.0
+
 #: How often ended orders are looked through.
 FORGET_S = 3600.0
 
@@ -43,14 +46,22 @@ FORGET_S = 3600.0
 UNPAID_KEPT_S = 86_400.0
 
 
+class _LostError(Refused):
+    """The requester is gone before it gave what it wanted computed."""
+
+
 @dataclass(eq=False)
 class Taken:
-    """An order that is being worked on. `done` is set when there is a result, or never will be."""
+    """An order that is being worked on.
+
+    `done` is set when there is a result, or never will be; `told` when its stream has said so.
+    """
 
     admitted: Admitted
     life: OrderLife = field(default_factory=lambda: OrderLife(Role.WORKER))
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     done: trio.Event = field(default_factory=trio.Event)
+    told: trio.Event = field(default_factory=trio.Event)
     has_inputs: bool = False
     computed: int = 0
     outputs: list[Item] = field(default_factory=list)
@@ -66,6 +77,12 @@ class Taken:
     def peer(self) -> bytes:
         """Who wants it."""
         return self.admitted.order.value.requester
+
+    async def wait_over(self) -> None:
+        """Wait until nothing more is done for it, and its requester was told, if it is there."""
+        await self.told.wait()
+        if self.has_inputs:
+            await self.done.wait()
 
     def count(self) -> None:
         """Note that one more item is computed."""
@@ -84,8 +101,10 @@ class Working:
         results: Results,
         clock: Clock,
         post: Post,
+        *,
+        note: Note,
     ) -> None:
-        """Work on nothing yet."""
+        """Work on nothing yet; `note` is told how the orders of each requester ended."""
         self._accounts = accounts
         self._admission = admission
         self._executor = executor
@@ -93,6 +112,7 @@ class Working:
         self._results = results
         self._clock = clock
         self._post = post
+        self._note = note
         self._nursery: trio.Nursery | None = None
         self._taken: dict[bytes, Taken] = {}
 
@@ -183,6 +203,8 @@ class Working:
         taken.result = self._accounts.bill(result)
         taken.life.did(Step.LAST_RESULT)
         self._accounts.write([self._stands(taken, result=taken.result.wire)])
+        if not accept.price:  # nobody will pay for a gift
+            self._note(taken.peer, well=True)
         self._post("order_delivered", peer=taken.peer.hex(), items=value.items, price=accept.price)
 
     # --- the ways out ---------------------------------------------------------------------------
@@ -193,6 +215,8 @@ class Working:
         taken.error = taken.error or error
         if taken.life.state in (State.ACCEPTED, State.WORKING):
             taken.life.did(Step.CANCEL)
+            if not taken.has_inputs and isinstance(error, RemoteProtocolError | _LostError):
+                self._note(taken.peer, well=False)
             self._post("order_given_up", peer=taken.peer.hex(), error=str(error))
             self._close(taken)
         if not taken.has_inputs:
@@ -213,12 +237,13 @@ class Working:
     def lost(self, taken: Taken) -> None:
         """The stream is gone. What has all its inputs goes on; the rest will never come."""
         if not taken.has_inputs:
-            self.give_up(taken, Refused(Reason.DEADLINE, "its inputs did not come"))
+            self.give_up(taken, _LostError(Reason.DEADLINE, "its inputs did not come"))
 
     def disputed(self, peer: bytes, order: bytes, code: str) -> None:
         """The requester says that a result is wrong. Its word changes no totals."""
         row = self._orders.find(order, Role.WORKER)
         if row and row.peer == peer and row.result:
+            self._note(peer, well=False)
             error = Refused(Reason.RESULT_WRONG, f"the requester says {code}")
             self._accounts.write([self._orders.stands(order, State.DISPUTED, error=error)])
             self._post("order_disputed", peer=peer.hex(), reason=code)
@@ -227,6 +252,10 @@ class Working:
         """A cheque names these; those of which nothing is open are over, and their outputs go."""
         claims = self._accounts.books.account(peer).claims
         over = [each for each in orders if each not in claims]
+        for each in over:
+            row = self._orders.find(each, Role.WORKER)
+            if row and row.state is State.DELIVERED:  # else it is a cheque that was shown before
+                self._note(peer, well=True)
         self._accounts.write([self._orders.stands(each, State.SETTLED) for each in over])
         if self._nursery and over:
             self._nursery.start_soon(alone, self._results.drop, over)
@@ -239,13 +268,17 @@ class Working:
     async def hand_back(self, reason: Reason, grace_s: float) -> None:
         """Take nothing new, let running work end for a while, then give the rest back."""
         self._admission.close(reason)
+        running = list(self._taken.values())
         with trio.move_on_after(grace_s):
-            for each in list(self._taken.values()):
-                await each.done.wait()
-        for each in list(self._taken.values()):
+            for each in running:
+                await each.wait_over()
+        for each in running:
             if not each.done.is_set():
                 each.error = Refused(reason, "the worker gave it back")
                 each.scope.cancel()
+        with trio.move_on_after(TELL_S):
+            for each in running:
+                await each.wait_over()
 
     def _close_what_was_left(self) -> None:
         """After a crash nobody computes what was accepted; what was billed is still owed."""

@@ -46,7 +46,7 @@ class _Silent:
 async def two_meshes(handlers: Mapping[str, Speak]) -> AsyncIterator[tuple[Mesh, Mesh]]:
     """Give two meshes that have met; the second one serves."""
     async with AsyncExitStack() as stack:
-        made = []
+        made: list[Mesh] = []
         for who in ("alice", "bob"):
             clock = SystemClock()
             mesh = Mesh(

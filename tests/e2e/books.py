@@ -54,7 +54,11 @@ class Try:
 
     def result(self, timeout_s: float = 90) -> tuple[int, dict[str, Any], str]:
         """Wait for it; give its exit status, what was tried, and what it complained of."""
-        out, complaint = self._process.communicate(timeout=timeout_s)
+        try:
+            out, complaint = self._process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"no end of it within {timeout_s:g} s") from None
         told = [json.loads(line) for line in out.splitlines()]
         tried = [each["tried"] for each in told if "tried" in each]
         return self._process.returncode, tried[0] if tried else {}, complaint
@@ -91,21 +95,21 @@ def left_open(node: Node) -> list[tuple[str, str]]:
     return [(role, state) for role, state in rows if state in OPEN]
 
 
-def meet(one: Node, other: Node, timeout_s: float = 60) -> None:
+def meet(one: Node, other: Node) -> None:
     """Wait until two nodes are connected."""
-    until(lambda: other.peer in peers_of(one), timeout_s, f"they meet: {one.tail()}{other.tail()}")
-    until(lambda: one.peer in peers_of(other), timeout_s, f"they meet: {one.tail()}{other.tail()}")
+    until(lambda: other.peer in peers_of(one), 60, f"they meet: {one.tail()}{other.tail()}")
+    until(lambda: one.peer in peers_of(other), 60, f"they meet: {one.tail()}{other.tail()}")
 
 
-def settle(one: Node, other: Node, timeout_s: float = 60) -> None:
+def settle(one: Node, other: Node) -> None:
     """Wait until no order between two nodes is open, and both have the same in their books."""
-    meet(one, other, timeout_s)
+    meet(one, other)
 
     def is_settled() -> bool:
         return not left_open(one) and not left_open(other) and agree(one, other)
 
     try:
-        until(is_settled, timeout_s, "all orders are over, and the books agree")
+        until(is_settled, 60, "all orders are over, and the books agree")
     except AssertionError as error:
         found = [(credit(each), left_open(each), each.tail()) for each in (one, other)]
         raise AssertionError(f"{error}: {found}") from None

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The node that all came in by dies for ever: others come in and come back without it."""
 
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from protocol.invite import parse_invite
 from tests.e2e.forked import Spawner
-from tests.e2e.nodes import cluster, everybody, known_to, nodes, peers_of, until
+from tests.e2e.nodes import Node, cluster, everybody, known_to, nodes, peers_of, until
 
 pytestmark = pytest.mark.slow
 
@@ -18,7 +21,9 @@ def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path, spawner: S
     """
     with cluster(tmp_path / "made", 4, spawner=spawner) as made:
         founder, *rest = made
-        until(lambda: all(known_to(each) >= everybody(made) - {each.peer} for each in made), 60, "")
+        wanted = everybody(made)
+        until(lambda: all(knows(each, wanted) for each in made), 60, "all know all")
+        until(lambda: leads_to_others(founder), 120, "its neighbours have stayed for a minute")
         old_invite = founder.commons("invite").strip()
         # What they know is written down soon after the start, and at the end.
         founder.kill()
@@ -45,9 +50,15 @@ def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path, spawner: S
                 each.wait_ready()
             wanted = everybody(every)
             for each in every:
-                until(
-                    lambda each=each: known_to(each) >= wanted - {each.peer},
-                    90,
-                    f"all are back: {each.tail()}",
-                )
+                until(partial(knows, each, wanted), 90, f"all are back: {each.tail()}")
             assert not founder.runs
+
+
+def knows(node: Node, wanted: set[str]) -> bool:
+    return known_to(node) >= wanted - {node.peer}
+
+
+def leads_to_others(node: Node) -> bool:
+    """Whether a node's invite has other ways in than itself."""
+    invite = parse_invite(node.commons("invite").strip(), time.time())
+    return any(node.peer not in each for each in invite.bootstrap)

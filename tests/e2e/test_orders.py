@@ -37,7 +37,7 @@ ITEMS = 30
 def two(tmp_path_factory: pytest.TempPathFactory, spawner: Spawner) -> Iterator[list[Node]]:
     folder = tmp_path_factory.mktemp("orders")
     with cluster(folder, 2, spawner=spawner, COMMONS_CREDIT_GIFT="none") as made:
-        meet(*made)
+        meet(made[0], made[1])
         yield made
 
 
@@ -84,10 +84,10 @@ def test_both_books_are_the_same_after_both_were_started_anew(
         node.fork()
     for node in two:
         node.wait_ready()
-    meet(*two)
+    meet(two[0], two[1])
     assert [credit(each) for each in two] == before
     try_once(two[1], two[0], slow, 1, SLOW_SIZE)
-    settle(*two)
+    settle(two[0], two[1])
 
 
 @pytest.mark.parametrize(

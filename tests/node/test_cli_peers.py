@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.api.documents import BanInfo
 from node.cli.main import main
 from node.cli.spoken import find_peer, short
 from node.exits import ExitCode
@@ -25,13 +26,18 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
 def test_each_peer_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["peers"]) == ExitCode.OK
     head, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["peer", "name", "way", "address", "RTT", "since", "member", "score"]
+    assert head.split() == [
+        *("peer", "name", "way", "address", "RTT", "in", "/", "out"),
+        *("since", "orders", "member", "score"),
+    ]
     assert first.split() == [
         *(short(WORKER), "-", "out", "/ip4/192.0.2.9/tcp/4001"),
-        *("12.3", "ms", "1", "h", "yes", "1"),
+        *("12.3", "ms", "40", "KiB/s", "/", "1.5", "MiB/s"),
+        *("1", "h", "12,", "1", "failed", "yes", "1"),
     ]
     assert second.split() == [
-        *(short(OTHER), "attic", "in", "/ip4/198.51.100.3/tcp/53412", "-", "12", "s", "no", "0.5"),
+        *(short(OTHER), "attic", "in", "/ip4/198.51.100.3/tcp/53412", "-", "-", "/", "-"),
+        *("12", "s", "0", "no", "0.5"),
     ]
 
 
@@ -42,6 +48,20 @@ def test_all_shows_what_is_known_and_who_is_not_met(capsys: pytest.CaptureFixtur
     assert "1 node is known by what they say:" in printed
     assert "16.0 GiB" in printed
     assert f"{OTHER} is not met for 1 h (banned: it asked too often)." in printed
+
+
+def test_a_peers_words_have_no_power_over_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def bans() -> tuple[BanInfo, ...]:
+        return (BanInfo(OTHER, "malformed", "it said \x1b[2J\x9b2J", 60.0),)
+
+    with running(FakeNode(bans=bans), monkeypatch):
+        for words in (["peers", "--all"], ["peers", "--all", "--json"]):
+            assert main(words) == ExitCode.OK
+            printed = capsys.readouterr().out
+            assert "it said" in printed
+            assert printed.replace("\n", "").isprintable()
 
 
 @pytest.mark.usefixtures("node")

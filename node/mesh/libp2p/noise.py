@@ -5,9 +5,10 @@ After the handshake the library would hand out a session that copies each byte f
 (benchmarks `transport`); the records here use its cipher and nothing else of it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
+import trio
 from libp2p.abc import IRawConnection
 from libp2p.crypto.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from libp2p.crypto.keys import KeyPair as LibraryKeys
@@ -45,6 +46,7 @@ class Identity:
     public: bytes
     encoded: bytes
     noise: Noise
+    turn: trio.Lock = field(default_factory=trio.Lock, compare=False)
 
 
 def identity(public: bytes, seed: bytes) -> Identity:
@@ -86,32 +88,41 @@ class Records(Source):
 
 async def prove_inbound(wire: Wire, identity: Identity) -> tuple[bytes, Records]:
     """Answer the handshake; the caller's key is what it has proven."""
-    return _proven(wire, await identity.noise.secure_inbound(_raw(wire)))
+    return _proven(wire, await identity.noise.secure_inbound(_raw(wire, identity)))
 
 
 async def prove_outbound(wire: Wire, identity: Identity, peer: bytes) -> tuple[bytes, Records]:
     """Begin the handshake with this peer. Another one does not even learn who we are."""
     wanted = ID.from_pubkey(Ed25519PublicKey.from_bytes(peer))
-    return _proven(wire, await identity.noise.secure_outbound(_raw(wire), wanted))
+    return _proven(wire, await identity.noise.secure_outbound(_raw(wire, identity), wanted))
 
 
 class _Raw:
-    """The face of a connection that the library's handshake looks at."""
+    """The face of a connection that the library's handshake looks at.
 
-    def __init__(self, wire: Wire) -> None:
+    Each message costs some milliseconds of the processor. So handshakes take turns: between two
+    of their steps everybody else has one, and a flood of them holds up nobody who is connected.
+    """
+
+    def __init__(self, wire: Wire, turn: trio.Lock) -> None:
         self._wire = wire
+        self._turn = turn
 
     async def read(self, length: int) -> bytes:
         if length > HANDSHAKE_RECORD_BYTES_MAX:
             raise Lost(f"a message of the handshake has {length} bytes")
-        return await self._wire.take(length)
+        data = await self._wire.take(length)
+        async with self._turn:
+            await trio.lowlevel.checkpoint()
+        return data  # and what is computed of it is computed before the next one has its turn
 
     async def write(self, data: bytes) -> None:
         await self._wire.put(data)
 
 
-def _raw(wire: Wire) -> IRawConnection:
-    return cast("IRawConnection", _Raw(wire))  # the handshake uses these two methods of eight
+def _raw(wire: Wire, identity: Identity) -> IRawConnection:
+    raw = _Raw(wire, identity.turn)
+    return cast("IRawConnection", raw)  # the handshake uses these two methods of eight
 
 
 def _proven(wire: Wire, session: object) -> tuple[bytes, Records]:

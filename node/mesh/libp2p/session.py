@@ -17,6 +17,7 @@ from node.mesh.libp2p.holding import Holding, Share
 from node.mesh.libp2p.limits import (
     ANSWERS_MAX,
     FAREWELL_S,
+    FRAMES_IN_ONE_GO,
     QUEUE_BYTES,
     RECORD_BYTES_MAX,
     STALL_S,
@@ -221,13 +222,18 @@ class Session:
     # --- what arrives -------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        self._take_in(self._records.rest())
+        data = self._records.rest()
         while True:
-            self._take_in(await self._records.more())
+            at = self._take_in(data, 0)
+            while at < len(data):
+                await trio.lowlevel.checkpoint()
+                at = self._take_in(data, at)
+            data = await self._records.more()
 
-    def _take_in(self, data: bytes) -> None:
-        view, at = memoryview(data), 0
-        while at < len(data):
+    def _take_in(self, data: bytes, at: int) -> int:
+        """Take in what there is from here on, or so many frames of it; give where that ends."""
+        view, left = memoryview(data), FRAMES_IN_ONE_GO
+        while at < len(data) and left:
             if self._body_bytes:
                 piece = view[at : at + self._body_bytes]
                 at += len(piece)
@@ -240,6 +246,8 @@ class Session:
                     fields = HEADER.unpack(self._head)
                     self._head.clear()
                     self._frame(*fields)
+                    left -= 1
+        return at
 
     def _frame(self, version: int, kind: int, flags: int, number: int, length: int) -> None:
         if version or kind > Kind.GO_AWAY:

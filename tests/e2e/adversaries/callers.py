@@ -84,9 +84,7 @@ async def heard_of(stream: trio.SocketStream, within_s: float = 5.0) -> bytes:
 
 
 @asynccontextmanager
-async def proven(
-    target: Target, seed: bytes, here: str = "127.0.0.1"
-) -> AsyncIterator[RawPeer]:
+async def proven(target: Target, seed: bytes, here: str = "127.0.0.1") -> AsyncIterator[RawPeer]:
     """Prove a key and agree on Yamux like an honest node, with both hands on the frames."""
     me = identity(Keypair(seed).public, seed)
     async with calling(target, here) as stream:

@@ -59,7 +59,10 @@ STATUS = Status(
     notes=("No other node has dialled this one yet.",),
 )
 PEERS = (
-    PeerInfo(WORKER, "", "out", "/ip4/192.0.2.9/tcp/4001", 0.0123, 3600.0, True, 1.0),
+    PeerInfo(
+        *(WORKER, "", "out", "/ip4/192.0.2.9/tcp/4001", 0.0123, 3600.0, True, 1.0),
+        *(1_572_864.0, 40_960.0, 12, 1),
+    ),
     PeerInfo(OTHER, "attic", "in", "/ip4/198.51.100.3/tcp/53412", None, 12.5, False, 0.5),
 )
 ADVERT = AdvertInfo(

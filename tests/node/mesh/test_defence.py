@@ -80,6 +80,9 @@ class Gate:
 
     def takes(self, line: Line) -> Peer:
         self.defence.add(line)
+        return self.greets(line)
+
+    def greets(self, line: Line) -> Peer:
         peer = Peer(line.peer, ME, member=False, trusted=False)
         peer.add(_link(line))
         self.peers[line.peer] = peer
@@ -342,3 +345,32 @@ async def make_busy_and_knock(node: Any, other: Any) -> None:
     for peer in node.mesh.peers.values():
         peer.used_s = trio.current_time()
     await other.meets(node)
+
+
+@in_virtual_time
+async def test_callers_that_prove_a_key_and_then_dawdle_get_no_more_places_than_others() -> None:
+    """All of them were told that they may stay before one of them had a connection."""
+    gate = Gate(MeshConfig(connections=16))
+    told = [gate.defence.may_stay(key(9), public(number)) for number in range(40)]
+    assert all(told)
+    added = [gate.defence.add(Line(key(9), public(number))) for number in range(40)]
+    assert sum(added) == CONNECTIONS_PER_KEY_MAX
+    others = [gate.defence.may_stay(key(number), public(number)) for number in range(50, 90)]
+    assert all(others)
+    for number in range(50, 90):
+        line = Line(key(number), public(number))
+        if gate.defence.add(line):
+            gate.greets(line).neighbour = True
+    assert len(gate.defence._open) == 14, "an eighth is kept for those whom we dial"
+
+
+@in_virtual_time
+async def test_nobody_is_let_go_for_a_caller_that_only_proves_a_key() -> None:
+    gate = Gate(MeshConfig(connections=8))
+    assert all(gate.comes(number, public(number)) for number in range(2, 9))
+    await trio.sleep(2 * IDLE_S)
+    for number in range(20, 40):
+        assert gate.defence.may_stay(key(number), public(number))
+    assert gate.gone == []
+    assert gate.defence.add(Line(key(20), public(20)))
+    assert len(gate.gone) == 1

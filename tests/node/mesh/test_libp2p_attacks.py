@@ -17,7 +17,9 @@ from tests.node.mesh.libp2p_scene import Libp2pScene
 from tests.node.mesh.raw_peer import raw_peer_of
 from tests.node.mesh.scene import (
     ECHO,
+    SILENT,
     OpenGate,
+    joined,
     until,
 )
 from tests.node.mesh.under_attack import bob, inside

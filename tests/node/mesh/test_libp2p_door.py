@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, memory_stream_pair
 
-from node.mesh.libp2p import host, listening
+from node.mesh.libp2p import host, listening, noise
+from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.choosing import HELLO, line
 from node.mesh.libp2p.limits import HANDSHAKE_RECORD_BYTES_MAX, LINE_BYTES_MAX, PROPOSALS_MAX
 from node.mesh.libp2p.listening import Handshakes, accept_for_ever
@@ -179,3 +180,22 @@ async def test_a_node_without_descriptors_takes_callers_again_later(
         nursery.cancel_scope.cancel()
     assert len(tried) == 4
     assert len(set(tried)) == 4, "it waited in between"
+
+
+async def test_of_many_handshakes_one_step_is_computed_at_a_time() -> None:
+    """Once forty handshakes in one turn of the node held up whoever was connected."""
+    turn, passes, taken = trio.Lock(), 0, []
+
+    async def step(number: int) -> None:
+        here, there = memory_stream_pair()
+        await there.send_all(b"x" * 32)
+        await noise._Raw(Wire(cast("trio.SocketStream", here)), turn).read(32)
+        taken.append((passes, number))
+
+    async with trio.open_nursery() as nursery:
+        for number in range(40):
+            nursery.start_soon(step, number)
+        while len(taken) < 40:
+            passes += 1
+            await trio.lowlevel.checkpoint()
+    assert len({at for at, _ in taken}) == 40

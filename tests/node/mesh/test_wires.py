@@ -12,7 +12,7 @@ from node.mesh.transport import Lost
 from node.mesh.wires import SWEEP_S, WARM_MAX, WARM_S
 from protocol.channel import NoFrame
 from protocol.errors import RemoteProtocolError
-from protocol.frames import DocumentFrame
+from protocol.frames import DocumentFrame, Frame
 from protocol.reasons import Reason
 from simulations.transport import Net
 from tests.node.executor.virtual_time import in_virtual_time
@@ -147,3 +147,21 @@ async def test_a_warm_stream_that_has_died_unnoticed_says_lost_before_anything_w
         net.heal(a.host, b.host)
         await settled(2)
         await said(a, b, b"two")
+
+
+@in_virtual_time
+async def test_a_bug_that_a_peers_bytes_find_costs_one_stream_and_not_the_mesh() -> None:
+    """Streams that a peer opens end by themselves; those that we open ran among the mesh's own."""
+
+    def buggy(_frame: Frame) -> None:
+        raise KeyError("a bug")
+
+    a, b = make(1), make(2)
+    async with on(Net(), a, b):
+        with suppress(Lost):
+            async with a.mesh.wire(b.key, ECHO, b.addresses) as wire:
+                wire._take_in = buggy  # type: ignore[assignment, method-assign]  # the fault
+                await wire.send(DocumentFrame(b"hello"))
+                await wire.take_document()
+        await said(a, b, b"again")
+        assert b.key in a.mesh.peers

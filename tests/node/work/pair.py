@@ -92,6 +92,7 @@ class Node:
     rogue: Callable[[Seen, Framed], Awaitable[None]] | None = None
     posts: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     blamed: list[tuple[bytes, Reason, str]] = field(default_factory=list)
+    noted: list[tuple[bytes, bool]] = field(default_factory=list)
     scope: trio.CancelScope | None = None
     is_up: bool = False
 
@@ -122,6 +123,9 @@ class Node:
 
     def blame(self, key: bytes, reason: Reason, detail: str) -> None:
         self.blamed.append((key, reason, detail))
+
+    def note_order(self, key: bytes, *, well: bool) -> None:
+        self.noted.append((key, well))
 
     @asynccontextmanager
     async def wire(
@@ -177,7 +181,8 @@ class Node:
                 room_bytes=self.room_bytes,
             )
             self.working = Working(
-                *(self.accounts, self.admission, self.executor, *kept, self.clock, self.post)
+                *(self.accounts, self.admission, self.executor, *kept, self.clock, self.post),
+                note=self.note_order,
             )
             self.worker = Worker(
                 *(self.accounts, self.admission, self.working, *kept, self.receipts, self.post)
