@@ -11,9 +11,30 @@ from typing import Any
 
 from node.config_key import Form, Key, Value, as_toml, key
 
+
+def _has_host(address: str) -> bool:
+    """Whether the host of an address is one; of a name nobody knows before it is looked up."""
+    import ipaddress  # noqa: PLC0415 - most commands read no address
+
+    _, kind, host, *_ = address.split("/")
+    try:
+        return kind.startswith("dns") or ipaddress.ip_address(host).version == int(kind[2:])
+    except ValueError:
+        return False
+
+
+_PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_IP = r"(ip4/[0-9]{1,3}(\.[0-9]{1,3}){3}|ip6/[0-9A-Fa-f:.]{2,45})"
+_PEER = r"(/p2p/[A-Za-z0-9]{40,64})?"
 ADDRESS = Form(
-    r"/(ip4|ip6|dns|dns4|dns6)/[A-Za-z0-9.:-]{1,200}/tcp/[0-9]{1,5}(/p2p/[A-Za-z0-9]{40,64})?",
+    rf"/({_IP}|(dns|dns4|dns6)/[A-Za-z0-9.-]{{1,200}})/tcp/{_PORT}{_PEER}",
     "addresses such as /ip4/192.0.2.7/tcp/4001",
+    _has_host,
+)
+LISTEN = Form(
+    rf"/{_IP}/tcp/{_PORT}{_PEER}",
+    "addresses of this machine such as /ip4/0.0.0.0/tcp/4001",
+    _has_host,
 )
 PEER = Form(r"12D3KooW[1-9A-HJ-NP-Za-km-z]{40,48}", "peer ids such as 12D3KooW...")
 HOURS = Form(
@@ -51,7 +72,7 @@ class MeshConfig:
     listen: tuple[str, ...] = key(
         ("/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0"),
         "Where others may dial this node; port 0 is chosen once and then kept.",
-        form=ADDRESS,
+        form=LISTEN,
     )
     announce: tuple[str, ...] = key(
         (), "Addresses to tell others besides those of this machine, as of a router.", form=ADDRESS

@@ -8,7 +8,7 @@ checks, the messages, `commons config show` and docs/reference/config.md are mad
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,10 +30,12 @@ class Form:
 
     pattern: str
     means: str
+    #: What a pattern cannot say; it is asked only of a text that has the pattern.
+    also: Callable[[str], bool] = lambda _: True
 
     def fits(self, text: str) -> bool:
         """Whether the whole text has this form."""
-        return re.fullmatch(self.pattern, text) is not None
+        return re.fullmatch(self.pattern, text) is not None and self.also(text)
 
 
 NAME = Form(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", "names")

@@ -147,11 +147,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         orders, results = Orders(database, world.clock), Results(_results_of(ground, network))
         disk = _Disk(ground, results)
         fetching = Fetching(nursery, ground.library, mesh, disk.may_fetch, post)
-        admission = Admission(
-            *(accounts, ground.library, world.executor, ground.governing.may_work, fetching.want),
-            gift=config.credit.gift,
-            may_keep=disk.may_keep,
-        )
+        admission = _admission(ground, accounts, fetching, disk)
         after = (orders, results)
         working = Working(
             *(accounts, admission, world.executor, *after, world.clock, post),
@@ -241,36 +237,49 @@ async def _capacity_cu_per_s(ground: Ground) -> int:
 
 
 class _Disk:
-    """How much more models and results may take. Blobs are counted when the governor looks."""
+    """How much more models and results may take. The free disk is what the governor saw last."""
 
     def __init__(self, ground: Ground, results: Results) -> None:
         self._ground = ground
         self._results = results
         self._seen: Sensors | None = None
-        self._blobs_bytes = self._results_bytes = 0
+        self._results_bytes = 0
 
-    def may_keep(self, size_bytes: int) -> tuple[Reason | None, str]:
-        """Ask whether so much more may be kept."""
+    def may_keep(self, size_bytes: int, *, models_bytes: int = 0) -> tuple[Reason | None, str]:
+        """Ask whether so much more may be kept.
+
+        For a result models are not counted: they do not go by themselves, and a node whose own
+        models fill its share would never work again.
+        """
         seen, kept_bytes = self._ground.governing.seen, self._results.total_bytes
         if seen is None:
             return Reason.PAUSED, "the machine was not looked at yet"
         if seen is not self._seen:
             self._seen, self._results_bytes = seen, kept_bytes
-            self._blobs_bytes = self._ground.library.blobs.total_bytes()
         since_mib = (kept_bytes - self._results_bytes) // MIB
         return may_keep(
             *(self._ground.config.governor, size_bytes),
             free_mib=seen.disk_free_mib - since_mib,
-            taken_mib=(self._blobs_bytes + kept_bytes) // MIB,
+            taken_mib=(models_bytes + kept_bytes) // MIB,
         )
 
     def may_fetch(self, peer: Who, size_bytes: int) -> tuple[Reason | None, str]:
         """Ask the quotas, too, whether a model may be fetched because a peer wants it run."""
-        refusal = self.may_keep(size_bytes)
+        models_bytes = self._ground.library.blobs.total_bytes()
+        refusal = self.may_keep(size_bytes, models_bytes=models_bytes)
         if refusal[0] is not None or peer.member or peer.trusted:
             return refusal
         ground = self._ground
         return ground.quotas.take(Kind.MODELS, size_bytes, ground.world.clock.now())
+
+
+def _admission(ground: Ground, accounts: Accounts, fetching: Fetching, disk: _Disk) -> Admission:
+    executor, may_work = ground.world.executor, ground.governing.may_work
+    return Admission(
+        *(accounts, ground.library, executor, may_work, fetching.want),
+        gift=ground.config.credit.gift,
+        may_keep=disk.may_keep,
+    )
 
 
 def _may_send(ground: Ground, size_bytes: int) -> tuple[Reason | None, str]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from node.clock import Clock
-from node.errors import ConfigError
+from node.errors import ConfigError, NotFound
 from node.network import BOOTSTRAP_MAX as BOOTSTRAP_MAX
 from node.network import COMMONS as COMMONS
 from node.network import (
@@ -82,7 +82,7 @@ class Networks:
         return sorted(found.values(), key=lambda network: (network.name, network.id))
 
     def named(self, text: str) -> Network:
-        """Find a network by its name, or by the beginning of its id; it must be the only one."""
+        """Find a network by its name, or by the beginning of its id; NotFound if not just one."""
         every = self.all()
         found = [network for network in every if text in (network.name, network.id.hex())]
         if not found and len(text) >= 4:
@@ -91,7 +91,7 @@ class Networks:
             return found[0]
         rows = ", ".join(f"{printable(each.name)} ({each.id.hex()[:8]})" for each in found or every)
         what = "is the name of several" if found else "is none of the networks"
-        raise ConfigError(f"{printable(text)!r} {what} that this node knows: {rows}.")
+        raise NotFound(f"{printable(text)!r} {what} that this node knows: {rows}.")
 
     # --- what changes them ------------------------------------------------------------------
 
@@ -145,6 +145,11 @@ class Networks:
         If it was the one in use, that is another private one if there is any: who leaves a
         circle of friends has not asked to work for strangers. Balances stay in the store.
         """
+        if network == COMMONS.id:
+            raise ConfigError(
+                f"`{COMMONS.name}` is the open network that every node knows, and nothing of it can "
+                "be forgotten: `commons network use` goes to another one, `commons pause` rests."
+            )
         with self._changing():
             self._need(network)
             rest = [each for each in self.all() if each.id not in (network, COMMONS.id)]

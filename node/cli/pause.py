@@ -94,7 +94,8 @@ def _changes(texts: list[str]) -> "dict[str, Value]":
         if not equals:
             problems.append(f"{text}: write KEY=VALUE, as executor.threads=2.")
         elif len(found) != 1:
-            problems.append(f"there is no limit `{name}`.{nearest(name, list(KEYS))}")
+            hint = nearest(name, list(KEYS)) or " `commons limits` shows all that there are."
+            problems.append(f"there is no limit `{name}`.{hint}")
         else:
             try:
                 changes[found[0]] = KEYS[found[0]].read(value)

@@ -88,6 +88,8 @@ def rows(tried: dict[str, Any], model: str) -> list[tuple[str, str]]:
 
 def _verdict(tried: dict[str, Any]) -> str:
     again = f"{counted(tried['checked'], 'item')} computed again here"
+    if not tried["checked"]:
+        return "none: the lot fell on no item this time, so they are taken as they came"
     if tried["wrong"]:
         return f"WRONG: item {tried['wrong_item']} is {tried['wrong']}; {again}; nothing is paid"
     return f"right: {again}"

@@ -26,7 +26,8 @@ def see_config(scene: Scene) -> list[Finding]:
     if scene.reading is None:
         lines = [each.rstrip(".") for each in scene.trouble.splitlines()]
         step = "Mend the file or the variable that it names; `commons config check` looks again."
-        return [failure("config", f"{'; '.join(lines)}. The node does not start so.", step)]
+        end = "" if lines[-1].endswith("?") else "."
+        return [failure("config", f"{'; '.join(lines)}{end} The node does not start so.", step)]
     other = differing(scene.config)
     if not other:
         return [passed("config", "Everything is as it comes: no key was changed.")]

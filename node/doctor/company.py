@@ -114,6 +114,18 @@ def see_twin(member: "Membership") -> list[Finding]:
     ]
 
 
+def see_secret(member: "Membership") -> list[Finding]:
+    """Notice that the secret of a private network was changed, and that this node has it not."""
+    if not member.network.is_private:
+        return []
+    newest, newer = member.network.newest, member.newer_secret
+    if not newer:
+        return [passed("secret", f"Nobody has a newer one than version {newest}.")]
+    sentence = f"Others have a newer secret (version {newer}, here {newest}), and do not take ours."
+    step = "Ask one of them for a fresh invite (`commons invite`), and `commons join` it."
+    return [warning("secret", sentence, step)]
+
+
 def _alone_since(member: "Membership") -> str:
     """Say since when nobody is connected, as far as the happenings are still known."""
     kept = member.ground.happenings.since(0)

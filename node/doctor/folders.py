@@ -3,6 +3,7 @@
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +26,9 @@ NETWORK_KINDS = frozenset(
         *("fuse.glusterfs", "glusterfs", "lustre", "beegfs", "gfs2", "fuse.s3fs", "fuse.rclone"),
     }
 )
+
+#: With less, a node can not write down what it signs, and does not start.
+WRITE_MIB = 16
 
 #: From this share of `governor.disk_mib` on, old models soon go to make room for new ones.
 FULL_SHARE = 0.9
@@ -57,8 +61,13 @@ def see_disks(scene: Scene) -> list[Finding]:
 def see_space(scene: Scene) -> list[Finding]:
     """Hold the free disk against what the governor keeps free, and models against their share."""
     governor = scene.config.governor
+    home_mib = disk_space(scene.paths.state)[1] // MIB
+    if home_mib < WRITE_MIB:
+        sentence = f"{home_mib} MiB are free for {scene.paths.state}: too few to write the books."
+        return [failure("space", sentence, "Make room on this disk, or set another COMMONS_HOME.")]
     free_mib = disk_space(scene.paths.models)[1] // MIB
-    taken_mib = Blobs(scene.paths.models / "blobs").total_bytes() // MIB
+    blobs = scene.paths.models / "blobs"  # where it cannot be, `folders` says so
+    taken_mib = Blobs(blobs).total_bytes() // MIB if blobs.is_dir() else 0
     sentence = f"{free_mib:,} MiB are free; models take {taken_mib:,} of {governor.disk_mib:,} MiB."
     if free_mib < governor.disk_free_mib:
         why = f"Less than governor.disk_free_mib ({governor.disk_free_mib}): nothing is fetched."
@@ -134,17 +143,18 @@ def _folder(name: str, folder: Path) -> Iterator[Finding]:
         sentence = f"The {name} folder {folder} cannot be seen: {error.strerror or error}."
         yield failure("folders", sentence, "Set COMMONS_HOME to a folder of yours.")
         return
-    what = f"The {name} folder {folder}"
+    what, close = f"The {name} folder {folder}", f"`chmod 700 {shlex.quote(str(folder))}`"
     if not stat.S_ISDIR(found.st_mode):
-        yield failure("folders", f"{what} is no folder.", f"`mv {folder} {folder}.old`")
+        step = f"`mv {shlex.quote(str(folder))} {shlex.quote(f'{folder}.old')}`"
+        yield failure("folders", f"{what} is no folder.", step)
     elif found.st_uid != os.geteuid():
         sentence = f"{what} belongs to user {found.st_uid}, and this is user {os.geteuid()}."
         yield failure("folders", sentence, "Start as its owner, or set COMMONS_HOME.")
     elif found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         sentence = f"{what} can be written to by others; the node does not start so."
-        yield failure("folders", sentence, f"`chmod 700 {folder}`, after a look at what is in it.")
+        yield failure("folders", sentence, f"{close}, after a look at what is in it.")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield failure("folders", f"{what} cannot be written to.", f"`chmod 700 {folder}`")
+        yield failure("folders", f"{what} cannot be written to.", close)
     elif found.st_mode & 0o077 and name != "config":
-        sentence = f"{what} can be read by others; the next start closes it."
-        yield warning("folders", sentence, f"`chmod 700 {folder}`")
+        then = "." if name == "cache" else "; the next start closes it."
+        yield warning("folders", f"{what} can be read by others{then}", close)

@@ -130,6 +130,7 @@ MACHINE: tuple[Look[Inside], ...] = (
 MESH: tuple[Look[Inside], ...] = (
     Look("network", at_once(lambda scene: way_in.see_network(_member(scene)))),
     Look("identity elsewhere", at_once(lambda scene: company.see_twin(_member(scene)))),
+    Look("secret", at_once(lambda scene: company.see_secret(_member(scene)))),
     Look("accounts", at_once(see_accounts)),
     Look("advert", at_once(see_description)),
     Look("addresses", at_once(lambda scene: way_in.see_addresses(_member(scene)))),

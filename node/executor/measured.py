@@ -92,7 +92,7 @@ def remember(folder: Path, key: str, measured: Measured) -> None:
     """Write it down whole or not at all; a disk that takes nothing is no reason to fail."""
     document = {"key": key, "measured": measured.as_document()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(prefix=FILE, dir=folder)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -153,7 +153,9 @@ class Defence:
             return Refused(Reason.BANNED, "the owner of this node does not let it meet that one")
         ban = self._behaviour.ban(key)
         if ban is not None:
-            return Refused(Reason.BANNED, f"because of {ban.reason}: {ban.detail}")
+            why = f" ({ban.detail})" if ban.detail else ""
+            detail = f"this node does not meet it for a while, because of {ban.reason}{why}"
+            return Refused(Reason.BANNED, f"{detail}: `commons peers unban` ends that")
         return None
 
     def add(self, connection: Connection) -> bool:

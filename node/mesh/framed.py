@@ -155,7 +155,11 @@ class Framed:
 
     async def send_tensor(self, item: int, port: int, tensor: Tensor) -> None:
         """Say a tensor, in as many frames as it takes."""
-        await self._say_all(_frames_of(item, port, tensor))
+        await self._say_all(frames_of(item, port, tensor))
+
+    async def send_all(self, frames: Iterable[Frame]) -> None:
+        """Say many frames as one call; each is made when it is its turn."""
+        await self._say_all(frames)
 
     async def end(self) -> None:
         """Say that this was all. Listening goes on."""
@@ -404,7 +408,8 @@ def framed(stream: Stream) -> AbstractAsyncContextManager[Framed]:
     return running(Framed(stream))
 
 
-def _frames_of(item: int, port: int, tensor: Tensor) -> Iterator[Frame]:
+def frames_of(item: int, port: int, tensor: Tensor) -> Iterator[Frame]:
+    """Make the frames of a tensor, which share its memory."""
     yield TensorStart(item, port, tensor.header)
     data = flat(tensor.data)
     for at in range(0, len(data), TENSOR_DATA_BYTES_MAX):

@@ -92,6 +92,11 @@ class Greeter:
             self.newest_secret = version
             log.warning("secret_outdated", peer=peer_id(peer), newest=version)
 
+    @property
+    def incarnation(self) -> bytes:
+        """Tell which start of this process speaks now; books made anew begin another one."""
+        return self._introduction.incarnation
+
     async def greet(self, wire: Framed, peer: bytes, role: int) -> Greeting:
         """Say hello, hear the peer's, and check it.
 

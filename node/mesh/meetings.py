@@ -148,6 +148,7 @@ class Meetings:
     ) -> None:
         """Say hello on the control stream, and stay on it for as long as the link lives."""
         wire = Framed(stream, kinds=CONTROL_KINDS, stall_s=HELLO_S_MAX)
+        incarnation = self._greeter.incarnation
         async with running(wire):
             try:
                 greeting = await self._greet(wire, connection, role)
@@ -162,7 +163,8 @@ class Meetings:
             reason = Reason.UNREACHABLE
             try:
                 reason = await keep(link, self._on_rtt)
-                if reason is Reason.STALE:  # another start of this node came, and not by us
+                if reason is Reason.STALE and incarnation == self._greeter.incarnation:
+                    # Another start of this node came, and not by us.
                     told_by = peer_id(connection.peer)
                     self._defence.note_twin(f"elsewhere, as {told_by} says,")
             except RemoteProtocolError as error:

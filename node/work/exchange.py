@@ -88,8 +88,7 @@ class Exchange:
         async def send() -> None:
             with suppress(TransportError, CommonsError):  # the one who listens hears why
                 salt = encode(Salt(ordered.id, ordered.secret))
-                await wire.send(DocumentFrame(salt))
-                await send_items(wire, ordered.items)
+                await send_items(wire, ordered.items, before=[DocumentFrame(salt)])
                 progress(Phase.SENT)
 
         async def listen() -> None:

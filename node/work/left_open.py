@@ -27,6 +27,9 @@ from protocol.sealed import Sealed, unseal
 from protocol.shapes import ShapeTable, shapes_of
 from protocol.statements import Accept, Order, Result
 
+#: What could not be gone on with, while its worker is there, is tried again after so long.
+LATER_S = 60.0
+
 
 class LeftOpen:
     """Works inside :meth:`open`."""
@@ -50,6 +53,8 @@ class LeftOpen:
         self._results = results
         self._wires = wires
         self._post = post
+        self._receipts = receipts
+        self._later: set[bytes] = set()
         self._nursery: trio.Nursery | None = None
         receipts.on_greeted = self._greeted
         receipts.on_acked = pursuing.close_acked
@@ -57,18 +62,30 @@ class LeftOpen:
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
         """Go on inside the block."""
-        async with beside() as nursery:
+        async with beside(self._keep_going_on) as nursery:
             self._nursery = nursery
             try:
                 yield
             finally:
                 self._nursery = None
 
+    def later(self, peer: bytes) -> None:
+        """Go on with what is open with this peer after a while, also if it stays connected."""
+        self._later.add(peer)
+
+    async def _keep_going_on(self) -> None:
+        while True:
+            await trio.sleep(LATER_S)
+            later, self._later = self._later, set()
+            for peer in later:
+                if self._receipts.is_met(peer):  # else when it is met again
+                    await alone(self.go_on, peer)
+
     def _greeted(self, peer: bytes) -> None:
         if self._nursery:
-            self._nursery.start_soon(alone, self._go_on, peer)
+            self._nursery.start_soon(alone, self.go_on, peer)
 
-    async def _go_on(self, peer: bytes) -> None:
+    async def go_on(self, peer: bytes) -> None:
         """Go on with the orders that an earlier process, or a lost connection, left open."""
         for row in self._orders.open_with(peer, Role.REQUESTER):
             if row.id in self._pursuing.handled or self._accounts.books.account(peer).frozen:
@@ -84,6 +101,7 @@ class LeftOpen:
                     self._accounts.write([stands])
             except (CommonsError, TransportError, OSError) as error:
                 self._post("order_left_open", peer=peer.hex(), error=str(error))
+                self.later(peer)
             finally:
                 self._pursuing.handled.discard(row.id)
 

@@ -68,7 +68,8 @@ class Pursuing:
             else:
                 outputs, result = await self._exchange.give_and_take(ordered, wire, progress)
         except EndedEarlyError as ended:
-            await wire.end()
+            with suppress(TransportError):  # whoever gives back an order may be about to leave
+                await wire.end()
             if ordered.accept:
                 self._wires.note_order(ordered.worker, well=False)
             detail = f"the worker gave it back: {ended.reason}"

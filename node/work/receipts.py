@@ -51,6 +51,7 @@ class Receipts:
         self.on_greeted: Callable[[bytes], None] = lambda _peer: None
         self._nursery: trio.Nursery | None = None
         self._greeted: dict[bytes, trio.Event] = {}
+        self._meeting = trio.Event()  # another one after each meeting, whoever it was with
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -68,6 +69,8 @@ class Receipts:
         """Compare the totals that a peer has said in its hello."""
         if self._nursery:
             done = self._greeted[peer] = trio.Event()
+            self._meeting.set()
+            self._meeting = trio.Event()
             self._nursery.start_soon(alone, self._greet, peer, held_total, signed_total, done)
 
     def left(self, peer: bytes) -> None:
@@ -78,6 +81,12 @@ class Receipts:
     def is_met(self, peer: bytes) -> bool:
         """Whether a peer is here now, as far as it was noticed that it left."""
         return peer in self._greeted
+
+    async def wait_met(self, peer: bytes) -> None:
+        """Return when a peer is met anew, however long that takes."""
+        before = self._greeted.get(peer)
+        while self._greeted.get(peer) in (None, before):
+            await self._meeting.wait()
 
     async def wait_greeted(self, peer: bytes) -> None:
         """Return when the totals of a met peer were compared."""

@@ -130,15 +130,22 @@ class Requester:
             raise
         finally:
             self._pursuing.handled.discard(ordered.id)
+            if ordered.result and not ordered.is_over:  # it is to be checked and paid all the same
+                self._left_open.later(worker)
 
     def _call_off(self, ordered: Ordered) -> None:
         """Nobody waits for it any more: tell the worker, on a stream of its own."""
         if ordered.result is None and not ordered.is_over:
-            # What the worker has billed by now is looked at and paid when the two meet again.
+            # What the worker has billed by now is looked at and paid, or when the two meet again.
             state = State.OWING if ordered.accept else State.CANCELLED
             self._pursuing.ended(ordered, state, Refused(Reason.REQUESTER_CANCELLED))
             if self._nursery:
-                self._nursery.start_soon(alone, self._pursuing.take_back, ordered.order)
+                self._nursery.start_soon(alone, self._close_off, ordered)
+
+    async def _close_off(self, ordered: Ordered) -> None:
+        await self._pursuing.take_back(ordered.order)
+        if ordered.accept and self._receipts.is_met(ordered.worker):
+            await self._left_open.go_on(ordered.worker)
 
     # --- from order to result -------------------------------------------------------------------
 
@@ -200,7 +207,8 @@ class Requester:
                     patience_s = min(patience_s, trio.current_time() + PAY_S)
                     if trio.current_time() >= patience_s:
                         return _became(ordered)
-                await trio.sleep(wait_s)
+                with trio.move_on_after(wait_s):
+                    await self._receipts.wait_met(ordered.worker)
                 wait_s = min(2 * wait_s, AGAIN_S_MAX)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
+from itertools import chain
 from math import prod
 
 import trio
@@ -18,7 +19,7 @@ import trio
 from node.executor.aside import aside
 from node.executor.executor import Item
 from node.executor.rooms import own_memory
-from node.mesh.framed import Framed
+from node.mesh.framed import Framed, frames_of
 from node.mesh.transport import Lost
 from protocol.canon import domain_tag
 from protocol.channel import NoFrame
@@ -146,11 +147,21 @@ async def root_of(secret: bytes, side: int, items: Sequence[Item]) -> bytes:
     return root.root()
 
 
-async def send_items(wire: Framed, items: Sequence[Item]) -> None:
-    """Say all tensors of some items, in their order."""
-    for number, item in enumerate(items):
-        for port, tensor in enumerate(item):
-            await wire.send_tensor(number, port, tensor)
+async def send_items(
+    wire: Framed,
+    items: Sequence[Item],
+    *,
+    before: Sequence[Frame] = (),
+    after: Sequence[Frame] = (),
+) -> None:
+    """Say all tensors of some items, in their order; small ones share their writes."""
+    tensors = (
+        frame
+        for number, item in enumerate(items)
+        for port, tensor in enumerate(item)
+        for frame in frames_of(number, port, tensor)
+    )
+    await wire.send_all(chain(before, tensors, after))
 
 
 async def take_items(

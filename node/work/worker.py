@@ -254,8 +254,7 @@ async def _document(wire: Framed, within_s: float | None = None) -> bytes:
 
 
 async def _deliver(wire: Framed, outputs: Sequence[Item], result: bytes) -> None:
-    await send_items(wire, outputs)
-    await wire.send(StatementFrame(result))
+    await send_items(wire, outputs, after=[StatementFrame(result)])
 
 
 async def _wait_done(taken: Taken, wire: Framed) -> None:

@@ -36,6 +36,9 @@ ENVIRONMENT = "onnxruntime cpu"
 #: No single order computes longer, whatever its time to live: what takes longer is many orders.
 COMPUTE_S_MAX = 3600.0
 
+#: A requester that was just delivered to has so long to check and pay, while this node ends.
+PAY_S = 5.0
+
 #: The word that an order is given back has so long to be said.
 TELL_S = 2.0
 
@@ -54,7 +57,8 @@ class _LostError(Refused):
 class Taken:
     """An order that is being worked on.
 
-    `done` is set when there is a result, or never will be; `told` when its stream has said so.
+    `done` is set when there is a result, or never will be; `told` when its stream has said so;
+    `paid` when its cheque is here while this node ends.
     """
 
     admitted: Admitted
@@ -62,6 +66,7 @@ class Taken:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     done: trio.Event = field(default_factory=trio.Event)
     told: trio.Event = field(default_factory=trio.Event)
+    paid: trio.Event = field(default_factory=trio.Event)
     has_inputs: bool = False
     computed: int = 0
     outputs: list[Item] = field(default_factory=list)
@@ -83,6 +88,11 @@ class Taken:
         await self.told.wait()
         if self.has_inputs:
             await self.done.wait()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is a result that its requester should pay."""
+        return self.result is not None and self.admitted.accept.value.price > 0
 
     def count(self) -> None:
         """Note that one more item is computed."""
@@ -115,6 +125,7 @@ class Working:
         self._note = note
         self._nursery: trio.Nursery | None = None
         self._taken: dict[bytes, Taken] = {}
+        self._last: dict[bytes, Taken] = {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
@@ -253,6 +264,9 @@ class Working:
         claims = self._accounts.books.account(peer).claims
         over = [each for each in orders if each not in claims]
         for each in over:
+            if each in self._last:
+                self._last[each].paid.set()
+        for each in over:
             row = self._orders.find(each, Role.WORKER)
             if row and row.state is State.DELIVERED:  # else it is a cheque that was shown before
                 self._note(peer, well=True)
@@ -269,9 +283,12 @@ class Working:
         """Take nothing new, let running work end for a while, then give the rest back."""
         self._admission.close(reason)
         running = list(self._taken.values())
+        self._last = {each.id: each for each in running}
         with trio.move_on_after(grace_s):
             for each in running:
                 await each.wait_over()
+                with trio.move_on_after(PAY_S if each.is_due else 0):
+                    await each.paid.wait()
         for each in running:
             if not each.done.is_set():
                 each.error = Refused(reason, "the worker gave it back")

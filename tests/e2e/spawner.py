@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping
 
 HURRY = "--hurry"
-"""Adverts live a minute and not an hour, so that what they promise can be waited for."""
+"""Adverts live shorter and neighbours are proven sooner: what that promises can be waited for."""
 
 
 def main() -> None:
@@ -54,6 +54,7 @@ def _hurry() -> None:
     import protocol.limits
 
     protocol.limits.ADVERT_INTERVAL_S_MIN = 2
+    protocol.limits.PROVEN_S = 5
     import node.work.description
 
     node.work.description.TTL_S = 20

@@ -8,28 +8,27 @@ from pathlib import Path
 import pytest
 
 from protocol.invite import parse_invite
-from tests.e2e.forked import Spawner
 from tests.e2e.nodes import Node, cluster, everybody, known_to, nodes, peers_of, until
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path, spawner: Spawner) -> None:
+def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path) -> None:
     """A newcomer comes in through the invite of a member.
 
     And when all have been stopped, who knows no living bootstrap node returns by its cache.
     """
-    with cluster(tmp_path / "made", 4, spawner=spawner) as made:
+    with cluster(tmp_path / "made", 4, "--hurry") as made:
         founder, *rest = made
         wanted = everybody(made)
         until(lambda: all(knows(each, wanted) for each in made), 60, "all know all")
-        until(lambda: leads_to_others(founder), 120, "its neighbours have stayed for a minute")
+        until(lambda: leads_to_others(founder), 60, "its neighbours have stayed for a while")
         old_invite = founder.commons("invite").strip()
         # What they know is written down soon after the start, and at the end.
         founder.kill()
         until(lambda: not any(founder.peer in peers_of(each) for each in rest), 60, "it is gone")
 
-        with nodes(tmp_path / "new", 2, spawner=spawner) as (newcomer, late):
+        with nodes(tmp_path / "new", 2, spawner=founder.spawner) as (newcomer, late):
             newcomer.enter(rest[-1].commons("invite").strip())
             newcomer.fork().wait_ready()
             wanted = everybody([*rest, newcomer])

@@ -58,6 +58,8 @@ def two(shared: list[Node], slow: Path) -> list[Node]:
     for node in shared:
         if not node.runs:
             node.fork().wait_ready()
+        elif not node.get("/v1/status")["standing"]["works"]:
+            node.commons("resume")
     meet(shared[0], shared[1])
     return shared
 
@@ -141,7 +143,7 @@ def test_a_pause_ends_what_runs_frees_the_memory_and_says_why(two: list[Node], s
     assert len(below(worker.pid)) >= 1
     worker.commons("pause", "--for", "2h")
     shown = worker.commons("status")
-    assert shown.startswith("You paused"), shown
+    assert shown.startswith("Paused by you until "), shown
     status, _, complaint = trying.result()
     assert status == 4, complaint
     until(lambda: not below(worker.pid), 60, "zygote and runners are gone")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import strategies as st
 
-from node.config import KEYS, Config, made_from
+from node.config import ADDRESS, KEYS, LISTEN, Config, made_from
 from node.config_key import Key, Value
 from node.config_reading import read_config
 from node.errors import ConfigError
@@ -35,6 +35,12 @@ def problems_of(
 def values_of(key: Key) -> st.SearchStrategy[Value]:
     """Everything that a key takes."""
     texts = st.from_regex(re.compile(key.rule.form.pattern, re.ASCII), fullmatch=True)
+    if key.rule.form in {ADDRESS, LISTEN}:  # few texts of the pattern of an address are one
+        texts = st.builds(
+            lambda host, port: f"/ip{host.version}/{host}/tcp/{port}",
+            st.ip_addresses(),
+            st.integers(0, 65_535),
+        )
     match key.default:
         case bool():
             return st.booleans()

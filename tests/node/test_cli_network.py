@@ -190,6 +190,15 @@ def test_no_secret_is_ever_printed(alone: Networks, capsys: pytest.CaptureFixtur
 def test_what_cannot_be_done_to_a_network_is_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for words in (["network", "rotate"], ["network", "use", "nowhere"], ["leave", "nowhere"]):
+    for words in (["network", "rotate"], ["network", "retire", "1"], ["leave"]):
         assert main(words) == ExitCode.CONFIG
         assert capsys.readouterr().err.startswith("commons: ")
+
+
+@pytest.mark.usefixtures("alone")
+def test_a_network_that_is_not_known_is_not_found_also_without_a_node(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["network", "use", "nowhere"], ["leave", "nowhere"]):
+        assert main(words) == ExitCode.NOT_FOUND
+        assert "none of the networks that this node knows: commons" in capsys.readouterr().err

@@ -59,13 +59,14 @@ def test_who_did_what_at_what_price_in_what_time_is_said(
     [
         ({"acked": False}, "the worker has not said so yet"),
         ({"paid_cu": 0, "is_gift": True}, "a gift, from idle time"),
+        ({"checked": 0}, "none: the lot fell on no item"),
         (
             {"paid_cu": 0, "wrong": "wrong_result", "wrong_item": 1},
             "WRONG: item 1 is wrong_result; 2 items computed again here; nothing is paid",
         ),
     ],
 )
-def test_what_was_not_paid_is_said_with_its_reason(
+def test_what_was_not_paid_or_not_checked_is_said_with_its_reason(
     changes: dict[str, Any],
     words: str,
     monkeypatch: pytest.MonkeyPatch,

@@ -156,6 +156,22 @@ def test_a_slip_in_the_file_is_told_with_its_place_and_what_would_be_right(
     assert problems_of(file) == [f"{file}, {complaint}"]
 
 
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("listen", "/ip4/0.0.0.0/tcp/99999"),
+        ("listen", "/ip4/300.0.0.1/tcp/1"),
+        ("listen", "/ip6/1:2/tcp/1"),
+        ("listen", "/dns4/here.example/tcp/1"),
+        ("announce", "/ip4/192.0.2.7/tcp/65536"),
+        ("bootstrap", "/ip4/192.0.2/tcp/1"),
+    ],
+)
+def test_an_address_that_is_none_is_told_before_anything_begins(name: str, address: str) -> None:
+    [problem] = problems_of(NOWHERE, {f"COMMONS_MESH_{name.upper()}": address})
+    assert f'mesh.{name} is "{address}", and takes a list of at most 16 addresses' in problem
+
+
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     file = written(tmp_path, "[executor]\nthreads = 0\nrunner = 1\n[logs]\n")
     found = problems_of(file, {"COMMONS_LOG_LEVEL": "loud"}, ("log.form=json", "nonsense"))

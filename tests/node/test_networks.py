@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.errors import ConfigError
+from node.errors import ConfigError, NotFound
 from node.network import BOOTSTRAP_MAX, SECRETS_MAX
 from node.networks import COMMONS, Networks
 from protocol.hello import network_id
@@ -205,6 +205,14 @@ def test_leaving_what_is_not_known_is_said(mine: Networks) -> None:
         mine.use(bytes(16))
 
 
+def test_the_open_network_is_never_forgotten(mine: Networks) -> None:
+    with pytest.raises(ConfigError, match="nothing of it can be forgotten"):
+        mine.leave(COMMONS.id)
+    mine.found("school", private=True)
+    with pytest.raises(ConfigError, match="nothing of it can be forgotten"):
+        mine.leave(COMMONS.id)
+
+
 def test_one_can_go_back_and_forth(mine: Networks) -> None:
     school = mine.found("school", private=True)
     mine.use(COMMONS.id)
@@ -217,8 +225,8 @@ def test_networks_are_found_by_name_or_by_the_beginning_of_their_id(mine: Networ
     school = mine.found("school", private=True)
     assert mine.named("school").id == school.id
     assert mine.named(school.id.hex()[:6]).id == school.id
-    with pytest.raises(ConfigError, match="none of the networks that this node knows: commons"):
+    with pytest.raises(NotFound, match="none of the networks that this node knows: commons"):
         mine.named("shcool")
     mine.found("school", private=True)
-    with pytest.raises(ConfigError, match="is the name of several"):
+    with pytest.raises(NotFound, match="is the name of several"):
         mine.named("school")

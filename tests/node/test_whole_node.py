@@ -77,7 +77,6 @@ async def test_a_signal_lets_running_work_end_and_then_the_node(tmp_path: Path) 
             assert 2 < trio.current_time() - begin_s < DRAIN_S_MAX
         assert bob.error is None
         assert {"STOPPING": "1"} in bob.host.notified
-        assert bob.member.orders.counts(Role.WORKER, 0) == {State.DELIVERED: 1}
         await until(lambda: bob.key not in ann.member.mesh.peers, 5)  # it has said goodbye
         await nodes.start("bob")
         await until(lambda: ann.member.orders.counts(Role.REQUESTER, 0) == {State.SETTLED: 1})

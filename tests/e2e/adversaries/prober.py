@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """An honest client in a process of its own: pings two nodes all the time, and tells how that went.
 
-One of them is attacked and the other is not: what the machine is busy with slows both. It is a node of the network as far as hello and control stream go. Each line on stdin begins a
-measurement and ends the one before, which is answered by a line of JSON.
+One of them is attacked and the other is not, since what keeps the machine busy slows both. It is a
+node of the network as far as hello and control stream go. Each line on stdin begins a measurement
+and ends the one before, which is answered by a line of JSON.
 """
 
 import json

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    "for_s", [pytest.param(4.0), pytest.param(90.0, marks=pytest.mark.soak)], ids=["brief", "long"]
+    "for_s", [pytest.param(3.0), pytest.param(90.0, marks=pytest.mark.soak)], ids=["brief", "long"]
 )
 def test_sybils_get_their_half_of_the_places_and_their_share_of_the_directory(
     besieged: Victim, for_s: float
 ) -> None:
-    """Thirty at a time, each with signed adverts of nodes that nobody runs, in ranges of its own."""
-    with besieged.attacked("eclipse: sybils with signed adverts"):
+    """Thirty at a time, with signed adverts of nodes that nobody runs, all in other ranges."""
+    with besieged.attacked("eclipse: sybils with signed adverts", lost_max=for_s // 20):
         met = trio.run(sybils, besieged, for_s)
     assert met >= 30
     known = besieged.known()
@@ -45,28 +45,23 @@ async def sybils(besieged: Victim, for_s: float) -> int:
     numbers = iter(range(1, 1_000_000))
 
     async def tell(eve: Member) -> None:
-        wires = {}
+        wires, rows = [], []
         for _ in range(16):
             keypair, number = Keypair(fresh()), next(numbers)
-            address = (
-                f"/ip4/{20 + number // 60_000}.{number // 250 % 240}.{number % 250}.1/tcp/4001"
-            )
+            address = f"/ip4/20.{number // 250 % 240}.{number % 250}.1/tcp/4001"
             advert = an_advert(keypair.public, issued_at_s=int(time.time()), addresses=(address,))
-            wires[keypair.public] = seal(keypair, network, advert).wire
-            held = Held(keypair.public, advert.issued_at_s, advert.sequence, 1)
-            wires[keypair.public, 0] = held
+            wires.append(StatementFrame(seal(keypair, network, advert).wire))
+            rows.append(Held(keypair.public, advert.issued_at_s, advert.sequence, 1))
             await trio.lowlevel.checkpoint()
-        rows = tuple(each for each in wires.values() if isinstance(each, Held))
         async with eve.wire(VIEW) as wire:
             while True:
-                await wire.send(DocumentFrame(encode(Summary(rows))))
+                await wire.send(DocumentFrame(encode(Summary(tuple(rows)))))
                 with trio.move_on_after(1.5):
                     while True:
                         frame = await wire.take(StatementFrame, DocumentFrame)
                         if isinstance(frame, DocumentFrame) and b"wanted" in frame.body:
                             break
-                    sent = [each for each in wires.values() if isinstance(each, bytes)]
-                    await wire.send(*map(StatementFrame, sent))
+                    await wire.send(*wires)
                 await trio.sleep(1)
 
     return await relentless(besieged.target, besieged.network, for_s, tell, at_once=30)

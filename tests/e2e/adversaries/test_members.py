@@ -45,7 +45,7 @@ from tests.protocol.mesh import an_advert
 pytestmark = pytest.mark.slow
 
 PROTOCOLS = (HELLO, VIEW, WORK, BOOKS, BLOB)
-ATTACK_S = 1.5
+ATTACK_S = 1.0
 
 
 @pytest.mark.parametrize(

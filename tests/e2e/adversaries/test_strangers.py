@@ -45,11 +45,11 @@ class TestStrangers:
         """One thousand streams of bytes in the brief run, ten thousand in the long one."""
         with besieged.attacked(f"{1000 * many} random byte streams"):
             heard = trio.run(random_streams, besieged.target, 1000 * many)
-        assert heard > 900 * many, "most were turned away before they said anything"
+        assert heard > 800 * many, "most were turned away before they said anything"
 
     def test_slow_callers_keep_nobody_out(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("slowloris"):
-            trio.run(slowloris, besieged.target, 2.0 * many)
+            trio.run(slowloris, besieged.target, 1.5 * many)
 
     def test_a_flood_of_connections_keeps_nobody_out(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("connection flood"):
@@ -57,7 +57,7 @@ class TestStrangers:
 
     def test_strangers_with_many_keys(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("handshakes with ever new keys, no hello"):
-            proved = trio.run(key_flood, besieged.target, 2.0 * many)
+            proved = trio.run(key_flood, besieged.target, 1.5 * many)
             sys.stdout.write(f"\n{proved} keys were proven")
         assert proved > 20
 
@@ -230,7 +230,7 @@ async def fill(besieged: Victim, many: int) -> float:
         async with trio.open_nursery() as nursery:
             for number in range(many):
                 nursery.start_soon(one, number)
-            for _ in range(20):
+            for _ in range(12):
                 await trio.sleep(0.1)
                 peak_mib = max(peak_mib, vitals_of(besieged.node).pss_mib - before.pss_mib)
             nursery.cancel_scope.cancel()

@@ -57,8 +57,13 @@ class Victim:
         self._rest = vitals_of(node)
 
     @contextmanager
-    def attacked(self, name: str, growth_mib: float = GROWTH_MIB_MAX) -> Iterator[None]:
-        """Hold an honest pair to its service during the block, and the node to what it had."""
+    def attacked(
+        self, name: str, growth_mib: float = GROWTH_MIB_MAX, lost_max: float = 0
+    ) -> Iterator[None]:
+        """Hold an honest pair to its service during the block, and the node to what it had.
+
+        `lost_max`: so often may the client, idle and no neighbour, give way to other members.
+        """
         before = vitals_of(self.node)
         self._probe.told()
         begin_s = time.monotonic()
@@ -78,7 +83,7 @@ class Victim:
             f"memory {after.pss_mib - before.pss_mib:+.1f} MiB, "
             f"descriptors {after.descriptors - self._rest.descriptors:+d}\n"
         )
-        assert served["lost"] == 0, "the honest client lost its connection"
+        assert served["lost"] <= lost_max, "the honest client lost its connection"
         assert served["p50_ms"] < max(P50_MS_LEAST, SLOWER_MAX * control["p50_ms"])
         assert self.other.peer in peers_of(self.node), "the honest node was pushed out"
         assert "Traceback" not in self.node.tail(), self.node.tail()

@@ -113,6 +113,28 @@ def test_a_full_disk_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (found.state, "nothing is fetched" in found.sentence) == ("warn", True)
 
 
+def test_a_disk_without_room_for_the_books_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = scene_at(tmp_path)
+    monkeypatch.setattr(folders, "disk_space", lambda _: (9000 << 20, 15 << 20))
+    found = only(folders.see_space(scene))
+    assert (found.state, "to write the books" in found.sentence) == ("fail", True)
+
+
+def test_a_home_below_a_file_does_not_crash_the_look_at_space(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert only(folders.see_space(scene_at(tmp_path / "file"))).name == "space"
+
+
+def test_the_command_that_closes_a_folder_can_be_pasted(tmp_path: Path) -> None:
+    home = tmp_path / "a b"
+    make_private(home / "cache").chmod(0o755)
+    found = only(folders.see_folders(scene_at(home)))
+    assert found.next_step == f"`chmod 700 '{home}/cache'`"
+    assert "the next start" not in found.sentence  # no start does that with this one
+
+
 def test_models_near_their_share_are_warned_of(tmp_path: Path) -> None:
     scene = scene_at(tmp_path, "governor.disk_mib=64", "governor.disk_free_mib=0")
     blobs = make_private(scene.paths.models / "blobs")

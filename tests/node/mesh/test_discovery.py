@@ -299,6 +299,21 @@ def test_the_owners_bootstrap_comes_before_that_of_invites() -> None:
 
 
 @in_virtual_time
+async def test_in_a_private_network_an_invite_leads_to_members_that_came_by_themselves() -> None:
+    """Whom all came in by has chosen nobody, and its invites must not die with it."""
+    async with made_mesh(Network("school", bytes(16), {1: b"1" * 32})) as world:
+        first = await world.start("first")
+        second = await world.start("second", first)
+        await trio.sleep(90)
+        assert first.discovery.references() == (second.address,)
+    async with made_mesh() as world:
+        first = await world.start("first")
+        await world.start("second", first)
+        await trio.sleep(90)
+        assert first.discovery.references() == ()
+
+
+@in_virtual_time
 async def test_an_invite_leads_to_neighbours_that_have_stayed() -> None:
     async with made_mesh() as world:
         first = await world.start("first")

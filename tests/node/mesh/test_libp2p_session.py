@@ -15,6 +15,7 @@ from node.mesh.libp2p.limits import (
     STALL_S,
     WINDOW_BYTES,
 )
+from node.mesh.libp2p.streams import MuxedStream
 from node.mesh.libp2p.yamux import FIRST_WINDOW_BYTES, Flag, Kind, header
 from node.mesh.transport import Lost
 from tests.node.mesh.raw_peer import Alone, accepted, alone
@@ -247,8 +248,12 @@ async def test_a_record_full_of_frames_leaves_others_their_turn() -> None:
                 await trio.lowlevel.checkpoint()
 
         seen: list[int] = []
-        refuse = scene.session._arrived
-        scene.session._arrived = lambda stream: bool(seen.append(stream.number)) or refuse(stream)
+
+        def refuse(stream: MuxedStream) -> bool:
+            seen.append(stream.number)
+            return False
+
+        scene.session._arrived = refuse
         async with trio.open_nursery() as nursery:
             nursery.start_soon(look)
             frames = [header(Kind.WINDOW, Flag.SYN, each, 0) for each in range(2, 4002, 2)]

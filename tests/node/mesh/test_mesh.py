@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import trio
 
+from node.mesh.dialing import Dialing
 from node.mesh.framed import Framed
 from node.mesh.hello import HELLO_S_MAX
 from node.mesh.peer import Peer
@@ -20,7 +21,7 @@ from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
 from simulations.transport import Net
 from tests.node.executor.virtual_time import in_virtual_time
-from tests.node.mesh.grounds import ECHO, PRIVATE, PUBLIC, make, on, raw, settled
+from tests.node.mesh.grounds import ECHO, PRIVATE, PUBLIC, Introducing, make, on, raw, settled
 
 
 @pytest.mark.parametrize("network", [PUBLIC, PRIVATE], ids=["public", "private"])
@@ -202,6 +203,22 @@ async def test_who_hears_that_it_was_started_anew_and_was_not_knows_that_it_has_
         await b.meets(a)
         await settled(3)
         assert peer_id(a.key) in twin.mesh.defence.elsewhere
+
+
+@in_virtual_time
+async def test_a_node_whose_books_were_made_anew_has_no_twin() -> None:
+    """After a full disk the same process speaks as another start of itself."""
+    a, b = make(1), make(2)
+    async with on(Net(), a, b):
+        await b.meets(a)
+        b.mesh._greeter._introduction = Introducing(b"j" * 8)
+        assert b.mesh._endpoint is not None
+        connection = await b.mesh._endpoint.dial(a.key, a.addresses)
+        b.mesh._start(b.mesh._meetings.say_hello, connection, Dialing(a.key))
+        await settled(2)
+        assert a.mesh.peers[b.key].incarnation == b"j" * 8
+        assert (a.mesh.defence.elsewhere, b.mesh.defence.elsewhere) == ("", "")
+        assert a.key in b.mesh.peers
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -56,3 +56,17 @@ async def test_a_secret_is_rotated_without_losing_anybody() -> None:
         newcomer = await world.start("newcomer", first, network=NEWEST)
         await world.until(lambda: {each.key for each in nodes} <= newcomer.known, 60)
         assert sees_nothing(old)
+        assert [old.mesh.newest_secret, newcomer.mesh.newest_secret] == [2, 0]
+        old.mesh.network = NEWEST
+        await world.until(lambda: {each.key for each in nodes} <= old.known, 120)
+
+
+@in_virtual_time
+async def test_who_has_the_newest_secret_is_never_told_of_a_newer_one() -> None:
+    """A stranger that dials may claim any version; only whom a node dials itself is believed."""
+    async with made_mesh(ROTATED) as world:
+        first = await world.start("first")
+        liar = replace(SCHOOL, secrets={99: b"x" * 32})
+        await world.start("liar", first, network=liar)
+        await trio.sleep(300)
+        assert first.mesh.newest_secret == 0

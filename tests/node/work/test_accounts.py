@@ -8,6 +8,7 @@ import pytest
 import trio
 import trio.lowlevel
 
+from node.work import accounts
 from node.work.accounts import EXPIRE_S, RETRY_S, budget_rules
 from node.work.placed import Placed
 from node.work.wires import WORK
@@ -242,3 +243,29 @@ def test_the_budget_is_the_owners_word_or_that_of_the_machine() -> None:
     assert budget_rules(21_600_000, 5).size_cu == 21_600_000
     assert budget_rules(21_600_000, 5).refill_cu_per_s == 10
     assert budget_rules(1, 0).refill_cu_per_s == 1
+
+
+@in_virtual_time
+async def test_while_the_books_are_made_anew_the_node_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal of a year takes minutes: pings that nobody answers would cost every peer."""
+    monkeypatch.setattr(accounts, "EVENTS_IN_ONE_GO", 1)
+    async with a_world(tmp_path) as world:
+        await world.start()
+        for seed in range(5):
+            assert isinstance(await order(world, seed), Placed)
+        turns = 0
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            await world.bob.accounts._begin()
+            nursery.cancel_scope.cancel()
+        assert turns > 20
+        assert isinstance(await order(world, 6), Placed)

@@ -3,11 +3,14 @@
 
 from pathlib import Path
 
+import pytest
 import trio
 
-from node.work.placed import Declined, Phase, Placed
+from node.work.left_open import LATER_S
+from node.work.placed import Declined, Ordered, Phase, Placed
 from node.work.results import INPUTS, OUTPUTS
 from protocol.budget import BudgetRules
+from protocol.errors import Refused
 from protocol.order import State
 from protocol.reasons import Reason
 from tests.node.executor.virtual_time import in_virtual_time
@@ -194,3 +197,27 @@ async def test_a_worker_that_crashed_holds_nothing_against_anybody(tmp_path: Pat
             await bob.accounts.write(()).wait()
             assert bob.database.read("SELECT state FROM orders") == [(State.CANCELLED,)]
         assert (await place(world)).acked
+
+
+@in_virtual_time
+async def test_what_could_not_be_checked_at_once_is_paid_while_both_stay_connected(
+    tmp_path: Path,
+) -> None:
+    """Else its worker, who did nothing wrong, would wait for the next loss of the connection."""
+    async with a_world(tmp_path) as world:
+        await world.start()
+        checking = world.ann.requester._pursuing._checking
+        check = checking.check
+
+        async def paused(_ordered: Ordered) -> bool:
+            raise Refused(Reason.PAUSED, "the owner plays a game")
+
+        checking.check = paused  # type: ignore[assignment, method-assign]  # the fault
+        with pytest.raises(Refused, match="plays a game"):
+            await place(world)
+        await trio.sleep(2 * LATER_S)
+        checking.check = check  # type: ignore[method-assign]  # it is over
+        await trio.sleep(2 * LATER_S)
+        total, _ = await world.agree()
+        assert total > 0
+        assert world.ann.database.read("SELECT state FROM orders") == [(State.SETTLED,)]

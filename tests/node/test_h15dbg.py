@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""A whole node loses power at any moment, and comes back as the same with the same accounts."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+import trio
+
+from protocol.order import Role
+from tests.node.executor.virtual_time import in_virtual_time
+from tests.node.whole_nodes import agreed, does, friends, is_joined, order, some_nodes
+from simulations.node import MadeNode, MadeNodes
+
+SEEDS = range(20)
+
+
+async def _orders(one: MadeNode, other: MadeNode, enough: trio.Event) -> None:
+    """Order one from another until it is enough, whatever becomes of it."""
+    seed = 0
+    while not enough.is_set():
+        seed += 1
+        if is_joined(one):
+            await does(one, lambda seed=seed: order(one, other, 1, seed=seed, ttl_s=60))
+        await trio.sleep(0.5)
+
+
+async def _crash_and_come_back(nodes: MadeNodes, node: MadeNode, dice: Random) -> None:
+    """Lose power after a moment, often while something is on its way; be there again later."""
+    await trio.sleep(dice.choice([dice.uniform(0, 2), dice.uniform(0, 10)]))
+    before = (node.readies[-1].peer, node.readies[-1].addresses)
+    node.crash()
+    await node.over.wait()
+    await trio.sleep(dice.choice([0, 1, 30, 90]))
+    await nodes.start(node.name)
+    assert (node.readies[0].peer, node.readies[0].addresses) == before
+    assert node.readies[0].network == "friends"
+
+
+def _over(node: MadeNode) -> bool:
+    """Whether no order is open any more, in either role."""
+    return not any(node.member.orders.open_as(role) for role in Role)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_crashes_at_any_moment_leave_both_with_the_same_accounts(
+    tmp_path: Path, seed: int
+) -> None:
+    dice = Random(seed)
+
+    @in_virtual_time
+    async def run() -> None:
+        async with some_nodes(tmp_path) as nodes:
+            ann, bob = await friends(nodes, "ann", "bob")
+            enough = trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_orders, ann, bob, enough)
+                nursery.start_soon(_orders, bob, ann, enough)
+                for _ in range(2):
+                    await _crash_and_come_back(nodes, dice.choice([ann, bob]), dice)
+                await trio.sleep(5)
+                enough.set()
+            await trio.sleep(120)
+            for n in (ann,bob):
+                for role in Role:
+                    for r in n.member.orders.open_as(role):
+                        print("OPEN", n.name, role, r.state, bool(r.accept), bool(r.result), r.id.hex()[:8])
+                        for m in (ann,bob):
+                            print("   ", m.name, m.starts, m.member.orders._database.read("select role,state,reason,detail,placed_s,updated_s from orders where id=?", (r.id,)))
+                            print("   ", m.member.requester._accounts.books.account((bob if m is ann else ann).key).claims.get(r.id), m.member.requester._accounts.books.account((bob if m is ann else ann).key).paid.get(r.id))
+                print(n.name, [ (round(h.at_s-1800000000,1),h.event,dict(h.fields)) for h in n.desk.happenings.since(0) if h.event in ("receipts_not_shown","order_left_open","cheque_refused","ack_not_received","order_cancelled","order_given_up","peer_met","peer_left","order_refused")][-40:])
+            assert _over(ann)
+            assert _over(bob)
+            signed, held = agreed(ann, bob)
+            assert signed > 0
+            assert held > 0
+            for each in (ann, bob):
+                assert each.error is None
+                assert each.member.accounts.stopped == ""
+                assert not each.desk.ground.supervised.ailing()
+            placed = await order(ann, bob, seed=1000)
+            assert placed.acked
+            assert agreed(ann, bob)[0] == signed + placed.price
+
+    run()
