@@ -225,6 +225,8 @@ class Desk:
         config = made_from({**held, **changes})
         check_together(config)
         self.ground.use_limits(config)
+        if self.member:
+            self.member.use_limits()
         return await self.limits()
 
     # --- one order ------------------------------------------------------------------------------

@@ -104,6 +104,11 @@ class Membership:
         self.receipts.left(key)
         self.ground.happenings.post("peer_left", peer=peer_id(key), why=why)
 
+    def use_limits(self) -> None:
+        """Describe this node anew: the limits of the ground have changed."""
+        self.description.config = self.ground.config
+        self.viewing.renew_soon()
+
     def use_secrets(self, network: Network) -> None:
         """Go on with other secrets of the same network; who is connected stays."""
         self.network = self.mesh.network = network

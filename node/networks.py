@@ -147,8 +147,8 @@ class Networks:
         """
         if network == COMMONS.id:
             raise ConfigError(
-                f"`{COMMONS.name}` is the open network that every node knows, and nothing of it can "
-                "be forgotten: `commons network use` goes to another one, `commons pause` rests."
+                f"`{COMMONS.name}` is the open network that every node knows; nothing of it can be "
+                "forgotten: `commons network use` goes to another one, `commons pause` rests."
             )
         with self._changing():
             self._need(network)

@@ -12,6 +12,9 @@ from node.cli.peers import PEER_HELP, peer_of
 from node.cli.spoken import counted, cu, lasting
 from node.exits import ExitCode
 
+#: As many as the node takes in one order of this kind; a test compares the two.
+ITEMS_MAX = 1_000
+
 
 def register(commands: Commands) -> None:
     """Describe `commons try`."""
@@ -25,7 +28,9 @@ def register(commands: Commands) -> None:
     )
     tried.add_argument("peer", metavar="PEER", help=PEER_HELP)
     tried.add_argument("model", metavar="MODEL.onnx", type=Path, help="an ONNX file")
-    tried.add_argument("--items", type=int, default=1, metavar="N", help="how many inputs")
+    tried.add_argument(
+        "--items", type=_items, default=1, metavar="N", help=f"how many inputs, 1 to {ITEMS_MAX}"
+    )
     tried.add_argument(
         "--dim",
         dest="sizes",
@@ -42,6 +47,8 @@ def run(parsed: argparse.Namespace) -> ExitCode:
     from node.cli.control import ENDED, lines
     from node.cli.failures import Failed
 
+    if not parsed.model.exists():
+        raise Failed(ExitCode.NOT_FOUND, f"there is no file {parsed.model}.")
     body = {
         "peer": peer_of(parsed.peer),
         "model": str(parsed.model.absolute()),
@@ -104,6 +111,12 @@ def _moved(tried: dict[str, Any]) -> str:
     books = "both have it in their books" if tried["acked"] else "the worker has not said so yet"
     owed = f"owed to this worker in all: {tried['owed_before']:,}, now {tried['owed_after']:,} CU"
     return f"{cu(tried['paid_cu'])}; {owed}; {books}"
+
+
+def _items(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:10]) <= ITEMS_MAX:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"`{text}` is no whole number from 1 to {ITEMS_MAX}")
 
 
 def _size(text: str) -> tuple[str, int]:

@@ -128,7 +128,7 @@ def _with_derived(interface: Interface, free: Sequence[int]) -> Dims:
             values[index] = rule.at(values)
             if not 0 <= values[index] <= DIMENSION_MAX:
                 detail = f"sizes {list(free)} would give a dimension of {values[index]}"
-                raise Refused(Reason.INPUT_DEVIATES, detail)
+                raise Refused(Reason.INPUT_DEVIATES, f"{detail}: choose others, as with --dim")
     return tuple(values)
 
 

@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.forked import Spawner
 from tests.e2e.nodes import Node, everybody, known_to, nodes, peers_of, until
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def three(tmp_path: Path) -> Iterator[list[Node]]:
-    with nodes(tmp_path, 3) as made:
+def three(tmp_path: Path, spawner: Spawner) -> Iterator[list[Node]]:
+    with nodes(tmp_path, 3, spawner=spawner) as made:
         yield made
 
 
@@ -43,7 +44,7 @@ def test_three_nodes_form_a_private_network_by_invite_and_join(three: list[Node]
 
 
 def test_a_node_makes_what_it_needs_and_nobody_else_can_read_it(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     home = node.home
     key = home / "state" / "identity.key"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
@@ -57,22 +58,22 @@ def test_a_node_makes_what_it_needs_and_nobody_else_can_read_it(three: list[Node
 
 
 def test_a_node_keeps_its_identity_and_its_port_over_a_restart(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     before = node.ready
     assert node.stop() == 0
     assert not (node.home / "runtime" / "control.sock").exists()
-    assert node.start().ready == before
+    assert node.fork().wait_ready().ready == before
 
 
 def test_ctrl_c_ends_a_node_in_order(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     node.signal(signal.SIGINT)
     assert node.wait() == 0
     assert "Traceback" not in node.tail()
 
 
 def test_a_second_node_in_the_same_home_says_so_and_harms_nothing(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     again = node.try_commons("run")
     assert again.returncode == 11
     assert "Traceback" not in again.stderr
@@ -82,13 +83,13 @@ def test_a_second_node_in_the_same_home_says_so_and_harms_nothing(three: list[No
 
 def test_a_killed_node_leaves_nothing_that_stops_its_next_start(three: list[Node]) -> None:
     first, second, _ = three
-    first.start()
+    first.fork().wait_ready()
     second.commons("join", first.commons("invite").strip())
-    second.start()
+    second.fork().wait_ready()
     until(lambda: peers_of(first) == {second.peer}, 30, "they meet")
     second.kill()
     until(lambda: not peers_of(first), 30, "the first one notices")
-    second.start()
+    second.fork().wait_ready()
     until(lambda: peers_of(first) == {second.peer}, 30, "they meet again")
 
 
@@ -105,10 +106,10 @@ def test_what_runs_without_a_node_runs_and_what_needs_one_says_how_to_start_it(
 
 
 def test_a_pause_of_the_owner_outlives_a_restart(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     assert "aused" in node.commons("pause", "--for", "2h")
     node.kill()
-    node.start()
+    node.fork().wait_ready()
     standing = node.ask("status")["standing"]
     assert standing["reason"] == "owner_paused"
     assert 7000 < standing["resumes_in_s"] <= 7200
@@ -117,7 +118,7 @@ def test_a_pause_of_the_owner_outlives_a_restart(three: list[Node]) -> None:
 
 
 def test_no_child_is_left_when_a_node_is_killed(three: list[Node]) -> None:
-    node = three[0].start()
+    node = three[0].fork().wait_ready()
     pid = node.pid
     group = os.getpgid(pid)
     node.kill()

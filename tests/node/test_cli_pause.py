@@ -79,13 +79,14 @@ def test_limits_are_changed_by_whole_and_by_short_names(
 def test_all_that_is_wrong_with_limits_is_told_at_once_and_nothing_is_asked(
     node: FakeNode, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["limits", "threads=0", "executor.thread=1", "only_idle", "others_percent=50"]
+    words = ["limits", "threads=0", "executor.thread=1", "only_idle", "others_percent=50", "zzz=1"]
     assert main(words) == ExitCode.CONFIG
     printed = capsys.readouterr().err
     assert "executor.threads is" in printed
     assert "takes a whole number from 1 to 256" in printed
     assert "Did you mean `executor.threads`?" in printed
     assert "only_idle: write KEY=VALUE" in printed
+    assert "there is no limit `zzz`. `commons limits` shows all that there are." in printed
     assert node.asked == []
 
 

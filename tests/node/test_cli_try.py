@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from node.api.control import TRY_ITEMS_MAX
 from node.cli.main import main
+from node.cli.try_ import ITEMS_MAX
 from node.exits import ExitCode
 from protocol.errors import Refused
 from protocol.reasons import Reason
@@ -23,15 +25,31 @@ def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeNode]:
         yield node
 
 
-def test_the_order_is_asked_for_with_the_whole_path_of_the_model(
-    node: FakeNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file `m.onnx` where the command is typed; the fake node does not read it."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.onnx").touch()
+    return tmp_path / "m.onnx"
+
+
+def test_a_model_that_is_not_there_is_not_found_and_no_node_is_asked(
+    node: FakeNode, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model.unlink()
+    assert main(["try", WORKER, "m.onnx"]) == ExitCode.NOT_FOUND
+    assert capsys.readouterr().err == "commons: there is no file m.onnx.\n"
+    assert node.asked == []
+
+
+def test_the_order_is_asked_for_with_the_whole_path_of_the_model(
+    node: FakeNode, model: Path
+) -> None:
     words = ["--items", "3", "--dim", "rows=4", "--dim", "a=b=7"]
     with pytest.raises(SystemExit):
         main(["try", WORKER, "m.onnx", *words])
     assert main(["try", WORKER[8:16], "m.onnx", *words[:4]]) == ExitCode.OK
-    assert node.asked[-1] == ("try_model", WORKER_KEY, tmp_path / "m.onnx", 3, {"rows": 4})
+    assert node.asked[-1] == ("try_model", WORKER_KEY, model, 3, {"rows": 4})
 
 
 @pytest.mark.usefixtures("node")
@@ -115,12 +133,15 @@ def test_a_try_that_fails_has_its_exit_code_and_prints_no_result(
     assert printed.err.startswith("commons: ")
 
 
-def test_a_count_that_the_node_does_not_take_is_told(
-    node: FakeNode, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["try", WORKER, "m.onnx", "--items", "0"]) == ExitCode.FAILED
-    assert "It takes a whole number from 1 to 1000." in capsys.readouterr().err
-    assert node.asked == []
+@pytest.mark.parametrize("items", ["0", "-1", "abc", "1001", "9" * 5000])
+def test_a_count_that_the_node_does_not_take_is_a_usage_error(items: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["try", WORKER, "m.onnx", f"--items={items}"])
+    assert ended.value.code == ExitCode.USAGE
+
+
+def test_the_command_takes_as_many_items_as_the_node() -> None:
+    assert ITEMS_MAX == TRY_ITEMS_MAX
 
 
 @pytest.mark.parametrize("size", ["rows", "rows=", "=4", "rows=0", "rows=x", "rows=99999999999"])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Tests of `node.supervised`: a task that crashes begins again, and the owner is told."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,7 @@ async def test_a_task_that_crashes_begins_again_and_the_status_says_so_until_it_
         monkeypatch.setattr(Viewing, "run", crashing)
         ann = await nodes.start("ann")
         await trio.sleep(10)
-        assert [round(later - first) for first, later in zip(runs, runs[1:], strict=False)] == [
-            1,
-            2,
-        ]
+        assert [round(later - first) for first, later in pairwise(runs)] == [1, 2]
         (note,) = (await said(ann, "GET", "status"))["notes"]
         assert "`view`" in note
         assert "2 times" in note

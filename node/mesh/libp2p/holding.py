@@ -2,8 +2,9 @@
 """What has arrived on all connections together and nobody has read. A stream's own is its window.
 
 A window is granted before anybody knows what it will be used for, so windows alone let 256 callers
-with a few streams each fill gigabytes. With more than `HELD_BYTES_MAX` in all, the connection that
-holds most of it ends: whoever is read at once, as honest nodes are, holds next to nothing.
+with a few streams each fill gigabytes. With more than `HELD_BYTES_MAX` in all, a connection ends:
+the one that holds most, times how long nothing of it was read. Honest ones are read at once, however
+much they send; by size alone, many who hold a little each could make it an honest one.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ class Share:
     def __init__(self, holding: "Holding", cut: Callable[[], None]) -> None:
         """Begin with nothing."""
         self.bytes = 0
+        self.read_at = holding.moves
         self.cut = cut
         self._holding = holding
         holding.shares.add(self)
@@ -25,8 +27,11 @@ class Share:
         """Count what has arrived, or, below 0, what was read."""
         if self not in self._holding.shares:
             return
+        if length < 0 or not self.bytes:
+            self.read_at = self._holding.moves
         self.bytes += length
         self._holding.bytes += length
+        self._holding.moves += 1
         if length > 0:
             self._holding.bound()
 
@@ -43,12 +48,16 @@ class Holding:
     def __init__(self, most_bytes: int = HELD_BYTES_MAX) -> None:
         """Begin with no connection."""
         self.bytes = 0
+        self.moves = 0  # the time here: how often anything has arrived or was read
         self.shares: set[Share] = set()
         self._most_bytes = most_bytes
 
     def bound(self) -> None:
-        """End whoever holds most, while there is too much."""
+        """End those that hold much for long, while there is too much."""
         while self.bytes > self._most_bytes and self.shares:
-            most = max(self.shares, key=lambda each: each.bytes)
-            most.end()
-            most.cut()
+            worst = max(self.shares, key=self._weight)
+            worst.end()
+            worst.cut()
+
+    def _weight(self, share: Share) -> int:
+        return share.bytes * (self.moves - share.read_at + 1)

@@ -33,6 +33,14 @@ def test_a_config_that_cannot_be_read_fails_with_every_problem(tmp_path: Path) -
     assert "executor.runnerz" in found.sentence
 
 
+def test_a_problem_that_ends_in_a_question_keeps_its_mark(tmp_path: Path) -> None:
+    file = paths_at(tmp_path).config_file
+    file.parent.mkdir(parents=True)
+    file.write_text("threads = 1\n")
+    found = only(choices.see_config(scene_at(tmp_path)))
+    assert found.sentence.endswith("`executor.threads`? The node does not start so.")
+
+
 def hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *flags: str) -> list[str]:
     big = replace(MACHINE, cores_usable=4, memory_mib=16_000, disk_total_mib=100_000)
     monkeypatch.setattr(choices, "look", lambda *_: big)

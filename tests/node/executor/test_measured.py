@@ -134,6 +134,11 @@ def test_the_id_of_the_machine_is_not_in_the_file(
     assert "c0ffee" not in (tmp_path / FILE).read_text(encoding="utf-8")
 
 
+def test_a_cache_folder_that_is_made_for_it_is_this_users_alone(tmp_path: Path) -> None:
+    remember(tmp_path / "cache", "key", MEASURED)
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_reader_never_sees_half_of_what_several_write_at_once(tmp_path: Path) -> None:
     remember(tmp_path, "key", MEASURED)
     tellings = [replace(MEASURED, fp32_mflops=number) for number in range(1, 5)]

@@ -216,6 +216,9 @@ async def test_lists_and_bans_and_our_own_key() -> None:
     assert not gate.defence.may_stay(ME, public(1))
     gate.behaviour.set_ban(friend, 60, Reason.UNEXPECTED, "")
     assert not gate.defence.may_stay(friend, public(1))
+    objection = gate.defence.objection(friend)
+    assert objection
+    assert objection.detail.endswith("because of unexpected: `commons peers unban` ends that")
     await trio.sleep(61)
     assert gate.defence.may_stay(friend, public(1))
     gate = Gate(MeshConfig(allow=(peer_id(friend),)))
