@@ -17,6 +17,7 @@ from node.happenings import Happenings
 from node.identity import Identity, load_or_make
 from node.log import Log
 from node.models.library import Library
+from node.paths import make_private
 from node.store.settings import PAUSED_UNTIL_S, QUOTAS, WALL_S, get, put
 from node.store.store import Database
 from node.store.tables import NODE
@@ -89,6 +90,7 @@ async def standing(config: Config, world: World) -> AsyncIterator[Ground]:
     """Have the ground inside the block: governed, and with all that is to be kept kept."""
     clock, host = world.clock, world.host
     identity = load_or_make(world.paths, clock)
+    make_private(world.paths.cache)
     happenings = Happenings(clock, Log())
     supervised = Supervised(happenings)
     async with world.store.open("node", NODE) as database, trio.open_nursery() as nursery:

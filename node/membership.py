@@ -42,6 +42,7 @@ from node.work.trying import Trying
 from node.work.wires import BOOKS, WORK, Who
 from node.work.worker import Worker
 from node.work.working import Working
+from protocol.actions import Dial
 from protocol.errors import Refused
 from protocol.keys import peer_id
 from protocol.known import verifier
@@ -142,9 +143,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         description = _description(ground, network, accounts, mesh, reach)
         introduction.description = description
         bootstrap = bootstrap_of(network, config.mesh.bootstrap)
-        viewing = Viewing(
-            mesh, world.clock, description.sealed, bootstrap=bootstrap, renew_s=RENEW_S
-        )
+        viewing = _viewing(ground, mesh, description, bootstrap)
         cache = PeerCache(verifier(network.id), database)
         cache.load(viewing.view, world.clock.now().wall_s)
 
@@ -189,6 +188,17 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
         keep("view", viewing.run)
         keep("discovery", discovery.run)
         yield member
+
+
+def _viewing(
+    ground: Ground, mesh: Mesh, description: Description, bootstrap: Sequence[Dial]
+) -> Viewing:
+    return Viewing(
+        *(mesh, ground.world.clock, description.sealed),
+        bootstrap=tuple(bootstrap),
+        models=ground.library.digests,
+        renew_s=RENEW_S,
+    )
 
 
 class _Introduction:

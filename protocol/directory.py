@@ -19,6 +19,7 @@ what nobody else wants.
 """
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
 from protocol.draw import check_salt, draw
 from protocol.entry import REST, STAYS, VOUCHED, Counts, Entry
@@ -48,9 +49,12 @@ class Directory:
         salt: bytes,
         *,
         room: int = DIRECTORY_MAX,
-        models: frozenset[bytes] = frozenset(),
+        models: AbstractSet[bytes] = frozenset(),
     ) -> None:
-        """Begin empty; a simulator of very many nodes gives each less room."""
+        """Begin empty; a simulator of very many nodes gives each less room.
+
+        `models` are those of this node; it may be a view that changes with what is at hand.
+        """
         check_salt(salt)
         self.me = me
         self.room = room

@@ -8,6 +8,7 @@ how they spread, `query` how to search beyond them.
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 
 from protocol.actions import Action, Dial, Misbehaved
 from protocol.canon import Message
@@ -32,7 +33,7 @@ class View:
         verify: Verify,
         *,
         bootstrap: tuple[Dial, ...] = (),
-        models: frozenset[bytes] = frozenset(),
+        models: AbstractSet[bytes] = frozenset(),
         room: int = DIRECTORY_MAX,
     ) -> None:
         """Begin alone. `verify` reads and checks a sealed advert (see `known.verifier`)."""

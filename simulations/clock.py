@@ -36,7 +36,7 @@ class VirtualClock:
     def dice(self, purpose: str) -> Random:
         """Give the die of this purpose, the same one each time."""
         if purpose not in self._dice:
-            self._dice[purpose] = Random(f"{self._seed} {purpose}")  # noqa: S311 - a made world
+            self._dice[purpose] = Random(f"{self._seed} {purpose}")
         return self._dice[purpose]
 
     def secret_bytes(self, count: int) -> bytes:

@@ -50,6 +50,7 @@ class MadeNode:
     models: Mapping[bytes, Traits] = field(default_factory=dict)
     faults: Faults | None = None
     watch: Watch | None = None
+    commit_s: float = 0.0
     starts: int = 0
     error: BaseException | None = None
     """What the last life ended with, if it was not well."""
@@ -59,7 +60,7 @@ class MadeNode:
         self.paths = made_paths(self.folder)
         blobs = self.paths.models / "blobs"
         blobs.mkdir(parents=True)
-        self.store = SimulatedStore(blobs, watch=self._watch)
+        self.store = SimulatedStore(blobs, commit_s=self.commit_s, watch=self._watch)
         self.begin()
         self.over.set()
 

@@ -33,9 +33,7 @@ def register(commands: Commands) -> None:
         about="Show what the node may take, or change it until the node ends. The names are keys "
         "of the config, where they can be written to stay; the section may be left out.",
     )
-    limits.add_argument(
-        "changes", nargs="*", metavar="KEY=VALUE", help="such as executor.threads=2"
-    )
+    limits.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="such as others_percent=40")
 
 
 def run_pause(parsed: argparse.Namespace) -> ExitCode:
@@ -92,7 +90,7 @@ def _changes(texts: list[str]) -> "dict[str, Value]":
         name, equals, value = text.partition("=")
         found = [full for full, key in KEYS.items() if name.strip() in {full, key.name}]
         if not equals:
-            problems.append(f"{text}: write KEY=VALUE, as executor.threads=2.")
+            problems.append(f"{text}: write KEY=VALUE, as others_percent=40.")
         elif len(found) != 1:
             hint = nearest(name, list(KEYS)) or " `commons limits` shows all that there are."
             problems.append(f"there is no limit `{name}`.{hint}")

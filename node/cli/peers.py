@@ -50,7 +50,18 @@ def run(parsed: argparse.Namespace) -> ExitCode:
 
 def _print(told: dict[str, Any], everybody: bool) -> None:
     if told["peers"]:
-        columns = ("peer", "name", "way", "address", "RTT", "in / out", "since", "orders", "member", "score")
+        columns = (
+            "peer",
+            "name",
+            "way",
+            "address",
+            "RTT",
+            "in / out",
+            "since",
+            "orders",
+            "member",
+            "score",
+        )
         print_table(columns, [_row(each) for each in told["peers"]])
     else:
         print("Nobody is connected. `commons doctor` says what may be in the way.")

@@ -40,10 +40,6 @@ def see_ports(scene: Scene) -> list[Finding]:
     found = []
     for address in scene.config.mesh.listen:
         kind, host, port = parts_of(address)
-        if kind not in {"ip4", "ip6"}:
-            sentence = f"{address} is a name, and a node listens on addresses."
-            found.append(failure("ports", sentence, "Write an address into mesh.listen."))
-            continue
         error = _bound(kind, host, port or kept or 0)
         if error is not None:
             found.append(_port_trouble(address, port or kept or 0, not port, error))

@@ -156,5 +156,5 @@ def _folder(name: str, folder: Path) -> Iterator[Finding]:
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield failure("folders", f"{what} cannot be written to.", close)
     elif found.st_mode & 0o077 and name != "config":
-        then = "." if name == "cache" else "; the next start closes it."
-        yield warning("folders", f"{what} can be read by others{then}", close)
+        sentence = f"{what} can be read by others; the next start closes it."
+        yield warning("folders", sentence, close)

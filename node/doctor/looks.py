@@ -27,6 +27,7 @@ LOOK_S = 5.0
 WORDS_MAX = 400
 
 ASK = "Send the file that `commons doctor --report FILE` writes to whoever mends the program."
+NOT_YOURS = "Look as the user whose node it is, or set COMMONS_HOME to a folder of yours."
 
 
 def passed(name: str, sentence: str, next_step: str = "") -> Finding:
@@ -93,6 +94,9 @@ async def _taken(scene: SceneT, look: Look[SceneT]) -> Sequence[Finding]:
     with trio.move_on_after(look.deadline_s):
         try:
             return await look.see(scene)
+        except (PermissionError, NotADirectoryError) as error:
+            sentence = f"{error.filename or 'A file'} cannot be seen: {error.strerror or error}."
+            return [failure(look.name, sentence, NOT_YOURS)]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is told as what was found
             return [failure(look.name, f"This look crashed: {words_of(error)}.", ASK)]
     sentence = f"Nothing was seen within {look.deadline_s:g} s: what this looks at hangs."

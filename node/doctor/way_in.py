@@ -9,6 +9,7 @@ from node.mesh.addresses import HOUSE, MACHINE, NOWHERE, WORLD, scope_of
 from node.mesh.discovery import bootstrap_of
 from protocol.advert import REACH_DIRECT
 from protocol.keys import peer_id
+from protocol.reasons import Reason
 
 if TYPE_CHECKING:  # it brings in the whole daemon, which a command does not need
     from node.membership import Membership
@@ -83,7 +84,8 @@ def see_bootstrap(member: "Membership") -> list[Finding]:
             found.append(passed("ways in", f"{name} is connected."))
         elif ban is not None:
             step = f"`commons peers unban {name}` lifts the ban."
-            found.append(warning("ways in", f"{name} is not met, because of {ban.reason}.", step))
+            why = "you said so" if ban.reason == Reason.BANNED.value else f"of {ban.reason}"
+            found.append(warning("ways in", f"{name} is not met, because {why}.", step))
         elif record is not None and record.failed_dials:
             sentence = f"{name} is not connected; {record.failed_dials} dials to it have failed."
             step = "Its owner may have moved it: ask for a fresh invite."

@@ -153,8 +153,10 @@ class Defence:
             return Refused(Reason.BANNED, "the owner of this node does not let it meet that one")
         ban = self._behaviour.ban(key)
         if ban is not None:
-            why = f" ({ban.detail})" if ban.detail else ""
-            detail = f"this node does not meet it for a while, because of {ban.reason}{why}"
+            by_owner = ban.reason == Reason.BANNED.value
+            why = "its owner said so" if by_owner else f"of {ban.reason}"
+            detail = f"this node does not meet it for a while, because {why}"
+            detail += f" ({ban.detail})" if ban.detail else ""
             return Refused(Reason.BANNED, f"{detail}: `commons peers unban` ends that")
         return None
 

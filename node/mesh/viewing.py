@@ -11,6 +11,7 @@ Whatever a node says or does not say ends its own line and nothing else.
 """
 
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 
 import trio
 
@@ -50,7 +51,7 @@ class Viewing:
         describe: Describe,
         *,
         bootstrap: tuple[Dial, ...] = (),
-        models: frozenset[bytes] = frozenset(),
+        models: AbstractSet[bytes] = frozenset(),
         renew_s: float = RENEW_S,
     ) -> None:
         """To be made before the mesh is open. The own advert is renewed each `renew_s`."""

@@ -7,7 +7,7 @@ says it, and the manifest itself has a cap. From several peers at once is not do
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +41,7 @@ LEAST_BYTES_PER_S = 16 * 1024
 WireTo = Callable[[bytes, str], AbstractAsyncContextManager[Framed]]
 """Lends a stream to a peer for a protocol."""
 
-MayFetch = Callable[[int], tuple[Reason | None, str]]
+MayFetch = Callable[[int], Awaitable[tuple[Reason | None, str]]]
 """Asked with the bytes of all that is missing, before one of them is wanted."""
 
 
@@ -63,18 +63,22 @@ async def fetch(
     """
     async with wire_to(peer, BLOB) as wire:
         body = await _manifest(wire, model)
-        manifest = decode(body, Manifest)
-        missing = await aside(partial(_missing, library, manifest))
-        reason, detail = may_fetch(sum(each.size_bytes for each in missing))
-        if reason:
-            raise Refused(reason, detail)
-        for blob in missing:
-            await _fetch_blob(wire, library.blobs_folder, blob)
-    return await library.add(body, origin=peer.hex())
+        if there := library.shown(model, peer):  # it was hidden from this peer until now
+            return there
+        wanted = _wanted(decode(body, Manifest))
+        with library.lending.holding((model, *wanted)):
+            async with library.sorting:
+                missing = await aside(partial(_missing, library, wanted))
+            reason, detail = await may_fetch(sum(each.size_bytes for each in missing))
+            if reason:
+                raise Refused(reason, detail)
+            for blob in missing:
+                await _fetch_blob(wire, library.blobs_folder, blob)
+            return await library.add(body, origin=peer.hex())
 
 
-def _missing(library: Library, manifest: Manifest) -> list[_Blob]:
-    """List what is not here, each once."""
+def _wanted(manifest: Manifest) -> dict[bytes, int]:
+    """Name what a model takes, each blob once, with its size."""
     if not manifest.graph:
         raise Refused(Reason.MODEL_REFUSED, "an adapter is no model that runs by itself")
     if manifest.graph_bytes > NORMAL_BYTES_MAX:
@@ -84,6 +88,11 @@ def _missing(library: Library, manifest: Manifest) -> list[_Blob]:
     for tensor in manifest.tensors:
         if wanted.setdefault(tensor.blob, tensor.size_bytes) != tensor.size_bytes:
             raise Refused(Reason.MODEL_REFUSED, f"the blob {tensor.blob.hex()} has two sizes")
+    return wanted
+
+
+def _missing(library: Library, wanted: dict[bytes, int]) -> list[_Blob]:
+    """List what is not here."""
     there = {digest: library.blobs.size_bytes(digest) for digest in wanted}
     return [_Blob(digest, size) for digest, size in wanted.items() if there[digest] != size]
 

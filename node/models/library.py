@@ -7,11 +7,14 @@ our own), and there is a folder from which a runner can load it. How blobs get h
 """
 
 from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
+
+import trio
 
 from node.clock import Clock
 from node.executor.aside import aside
@@ -19,8 +22,9 @@ from node.executor.executor import Model
 from node.models.folder import make_folder, remove_folder
 from node.models.incoming import incoming, remove_unfinished
 from node.models.intake import inspect
+from node.models.lending import Lending
 from node.store.blobs import Blobs
-from node.store.store import Database
+from node.store.store import Database, Statement
 from protocol.canon import decode
 from protocol.errors import CommonsError, Refused
 from protocol.interface import Dims, Interface
@@ -31,9 +35,6 @@ from protocol.reasons import Reason
 
 #: Models that were found wanting are remembered: nobody can have them fetched over and over.
 REFUSED_MAX = 1024
-
-#: Peers that were given orders for models of ours; the oldest are forgotten first.
-LENT_MAX = 4096
 
 #: How the file of a blob ends that has not come whole yet.
 PART = ".part"
@@ -108,11 +109,15 @@ class Library:
         self.blobs = Blobs(blobs)
         self._database = database
         self.folders = folders
-        self._clock = clock
+        self.clock = clock
+        self.lending = Lending()
+        #: Held by who looks which blobs are here, and by who lets go of some.
+        self.sorting = trio.Lock()
         self._at_hand: dict[bytes, AtHand] = {}
         self._served: set[bytes] = set()
         self._refused: dict[bytes, Refused] = {}
-        self._lent: dict[tuple[bytes, bytes], None] = {}
+        self._used_s: dict[bytes, float] = {}
+        self._newly_used: set[bytes] = set()
 
     async def open(self) -> list[str]:
         """Read what is here; give the names of models that have lost blobs, and are gone."""
@@ -120,24 +125,29 @@ class Library:
         await aside(partial(self.folders.mkdir, parents=True, exist_ok=True))
         for folder in (self.blobs_folder, self.folders):
             await aside(partial(remove_unfinished, folder))
-        now_s = self._clock.now().wall_s
+        now_s = self.clock.now().wall_s
         await aside(partial(remove_old_parts, self.blobs_folder, now_s))
         gone = []
-        for digest, body, served, batchable in self._rows():
+        for digest, body, origin, served, batchable, used_s in self._rows():
             manifest = decode(body, Manifest)
             try:
-                await self._shelve(digest, manifest, batchable=batchable)
+                shelved = await self._shelve(digest, manifest, batchable=batchable)
             except Refused:
                 gone.append(manifest.name)
                 await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
             else:
-                if served:
-                    self._served.add(digest)
+                self._put(shelved, len(body), origin=origin, served=served)
+                self._used_s[digest] = used_s
         return gone
 
     def __iter__(self) -> Iterator[AtHand]:
         """Give all of them."""
         return iter(tuple(self._at_hand.values()))
+
+    @property
+    def digests(self) -> AbstractSet[bytes]:
+        """Give the names of all of them, as a view that follows what is at hand."""
+        return self._at_hand.keys()
 
     @property
     def served(self) -> tuple[bytes, ...]:
@@ -149,6 +159,46 @@ class Library:
         if refusal := self._refused.get(digest):
             raise Refused(refusal.reason, refusal.detail)
         return self._at_hand.get(digest)
+
+    def find_for(self, digest: bytes, peer: bytes, *, trusted: bool) -> AtHand | None:
+        """Give a model that a peer has ordered, if it is at hand and this peer may know of it.
+
+        One that it may not know of and one that is not here are the same to it.
+        """
+        found = self.find(digest)
+        if found is None or not (trusted or self.lending.may_know(digest, peer)):
+            return None
+        self.used(digest)
+        return found
+
+    def shown(self, digest: bytes, peer: bytes) -> AtHand | None:
+        """Give a model at hand whose manifest a peer has shown: from now on it may know of it."""
+        if digest in self._at_hand:
+            self.lending.shown(digest, peer)
+        return self._at_hand.get(digest)
+
+    # --- when it was used -----------------------------------------------------------------------
+
+    def used(self, digest: bytes) -> None:
+        """Note that a model is used now: those that nobody uses are let go when room is wanted."""
+        if digest in self._at_hand:
+            self._used_s[digest] = self.clock.now().wall_s
+            self._newly_used.add(digest)
+
+    def last_used_s(self, digest: bytes) -> float:
+        """Tell when a model was used; a time that is still to come was told by a wrong clock."""
+        return min(self._used_s.get(digest, 0.0), self.clock.now().wall_s)
+
+    def uses(self) -> list[Statement]:
+        """Word what is not written down yet of when models were used."""
+        used, self._newly_used = self._newly_used, set()
+        return [
+            ("UPDATE models SET used_s = ? WHERE digest = ?", (self._used_s[each], each))
+            for each in used
+            if each in self._at_hand
+        ]
+
+    # --- what comes and goes --------------------------------------------------------------------
 
     async def add(
         self,
@@ -173,9 +223,11 @@ class Library:
                 if refusal.reason is not Reason.BUSY:
                     self.refuse(digest, refusal)
                 raise
+            if there := self._at_hand.get(digest):  # else one of ours became a stranger's
+                return there
         await self._keep_manifest(body)
         shelved = await self._shelve(digest, manifest, batchable=batchable)
-        now_s = self._clock.now().wall_s
+        now_s = self.clock.now().wall_s
         size_bytes = manifest.graph_bytes + shelved.weights_bytes
         marks = ", ".join("?" * 11)
         insert = f"INSERT OR REPLACE INTO models ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - columns of ours
@@ -184,8 +236,8 @@ class Library:
             *(manifest.comparator, manifest.tolerance, int(batchable), now_s, now_s),
         )
         await self._database.write([(insert, cells)])
-        if served:
-            self._served.add(digest)
+        self._put(shelved, len(body), origin=origin, served=served)
+        self._used_s[digest] = now_s
         return shelved
 
     def refuse(self, digest: bytes, refusal: Refused) -> None:
@@ -198,39 +250,26 @@ class Library:
         """Let go of a model; its blobs stay until somebody needs their room."""
         shelved = self._at_hand.pop(digest, None)
         self._served.discard(digest)
+        self.lending.drop(digest)
+        self._used_s.pop(digest, None)
         await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
-        if shelved:
+        # Models of the same graph and tensors have one folder.
+        if shelved and all(each.folder != shelved.folder for each in self._at_hand.values()):
             await aside(partial(remove_folder, shelved.folder))
 
     # --- who may have its blobs -----------------------------------------------------------------
 
     def lend(self, digest: bytes, peer: bytes) -> None:
         """Let a peer have the blobs of a model: it is given an order for it."""
-        self._lent.pop((peer, digest), None)
-        while len(self._lent) >= LENT_MAX:
-            del self._lent[next(iter(self._lent))]
-        self._lent[peer, digest] = None
+        self.lending.lend(digest, peer)
+        self.used(digest)
 
     def size_for(self, blob: bytes, peer: bytes) -> int | None:
         """Give the size of a blob that this peer may have, None when it may not have it.
 
         A blob that is not here and one that is not for this peer are the same to it.
         """
-        for digest, model in self._at_hand.items():
-            if digest not in self._served and (peer, digest) not in self._lent:
-                continue
-            if blob == digest:
-                return self.blobs.size_bytes(blob)
-            manifest = model.manifest
-            if blob == manifest.graph:
-                return manifest.graph_bytes
-            for tensor in manifest.tensors:
-                if tensor.blob == blob:
-                    return tensor.size_bytes
-            for file in manifest.files:
-                if file.blob == blob:
-                    return file.size_bytes
-        return None
+        return self.lending.size_for(blob, peer)
 
     # --- shelving -------------------------------------------------------------------------------
 
@@ -242,9 +281,16 @@ class Library:
             interface, facts = manifest.interfaces()[0], manifest.price_facts()[0]
         except (CommonsError, ValueError) as error:
             raise Refused(Reason.MODEL_REFUSED, str(error)) from error
-        shelved = AtHand(digest, manifest, interface, facts, folder, batchable)
+        return AtHand(digest, manifest, interface, facts, folder, batchable)
+
+    def _put(self, shelved: AtHand, manifest_bytes: int, *, origin: str, served: bool) -> None:
+        manifest, digest = shelved.manifest, shelved.digest
         self._at_hand[digest] = shelved
-        return shelved
+        if served:
+            self._served.add(digest)
+        blobs = {each.blob: each.size_bytes for each in (*manifest.tensors, *manifest.files)}
+        blobs |= {manifest.graph: manifest.graph_bytes, digest: manifest_bytes}
+        self.lending.put(digest, blobs, origin=origin, served=digest in self._served)
 
     async def _keep_manifest(self, body: bytes) -> None:
         """A manifest is a blob like others, so that it can be asked for like others."""
@@ -259,11 +305,16 @@ class Library:
         assert sha256(body).digest() == model_digest(body)
         await aside(keep)
 
-    def _rows(self) -> list[tuple[bytes, bytes, bool, bool]]:
-        rows = self._database.read("SELECT digest, manifest, served, batchable FROM models")
+    def _rows(self) -> list[tuple[bytes, bytes, str, bool, bool, float]]:
+        rows = self._database.read(
+            "SELECT digest, manifest, origin, served, batchable, used_s FROM models"
+        )
         return [
-            (cast("bytes", digest), cast("bytes", body), bool(served), bool(batchable))
-            for digest, body, served, batchable in rows
+            (
+                *(cast("bytes", digest), cast("bytes", body), cast("str", origin)),
+                *(bool(served), bool(batchable), cast("float", used_s)),
+            )
+            for digest, body, origin, served, batchable, used_s in rows
         ]
 
 

@@ -125,6 +125,7 @@ class Governor:
             left_s = paused_until_s - now.wall_s
             # a wall clock that was set back must not make an hour a year
             self._pause_end_s = now.mono_s + (left_s if left_s == inf else min(left_s, PAUSE_S_MAX))
+            self._finding = self._first_failing(now)  # it counts before the first look
 
     # --- what it is told ----------------------------------------------------------------------
 

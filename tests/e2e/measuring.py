@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.e2e.nodes import Node
 
 MIB = 1 << 20
@@ -75,12 +77,15 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class Slope:
-    """A line through samples: what it gains in a minute, and how far from sure that is."""
+    """A line through samples: what it gains in a minute, and how far from sure that is.
 
-    per_minute: float
-    error: float
+    Each peer brings tasks and descriptors of its own: `per_peer` of them are taken out.
+    """
+
     begin: float
-    end: float
+    per_minute: float
+    per_peer: float
+    error: float
 
     @property
     def surely(self) -> float:
@@ -89,24 +94,17 @@ class Slope:
 
 
 def slope_of(samples: Sequence[Sample], name: str) -> Slope:
-    """Fit a line by least squares."""
-    count = len(samples)
-    assert count > 2, f"{count} samples are no line"
-    times = [each.at_s / 60 for each in samples]
-    values = [float(getattr(each, name)) for each in samples]
-    mean_time, mean = sum(times) / count, sum(values) / count
-    spread = sum((each - mean_time) ** 2 for each in times)
-    slope = (
-        sum((at - mean_time) * (value - mean) for at, value in zip(times, values, strict=True))
-        / spread
-    )
-    begin = mean + slope * (times[0] - mean_time)
-    left = sum(
-        (value - begin - slope * (at - times[0])) ** 2
-        for at, value in zip(times, values, strict=True)
-    )
-    error = math.sqrt(left / (count - 2) / spread)
-    return Slope(slope, error, begin, begin + slope * (times[-1] - times[0]))
+    """Fit a line by least squares: a start, so much for each minute, and for each peer."""
+    assert len(samples) > 5, f"{len(samples)} samples are no line"
+    begin_s = samples[0].at_s
+    rows = np.array([(1.0, (each.at_s - begin_s) / 60, each.connected) for each in samples])
+    rows[:, 2] -= rows[:, 2].mean()
+    values = np.array([float(getattr(each, name)) for each in samples])
+    inverse = np.linalg.pinv(rows.T @ rows)
+    found = inverse @ rows.T @ values
+    left = values - rows @ found
+    error = math.sqrt(float(left @ left) / (len(samples) - 3) * float(inverse[1, 1]))
+    return Slope(float(found[0]), float(found[1]), float(found[2]), error)
 
 
 def memory_of(pid: int) -> dict[str, int]:

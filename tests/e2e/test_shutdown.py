@@ -70,9 +70,6 @@ def one(tmp_path: Path, spawner: Spawner) -> Iterator[Node]:
         yield node
 
 
-# --- the end -------------------------------------------------------------------------------------
-
-
 def test_sigterm_takes_nothing_new_and_lets_a_short_order_end(two: list[Node], slow: Path) -> None:
     worker, requester = two
     delivered = log_of(worker).count("order_delivered")

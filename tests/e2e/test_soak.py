@@ -2,9 +2,9 @@
 """Ten nodes through half an hour of churn: what a daemon takes of its machine does not grow.
 
 `COMMONS_SOAK_S` is how long (1,800 by default; 60 to see that it runs), `COMMONS_SOAK_SEED` what
-happens. Lines are fitted to each process that lived long, without the first third, in which
-caches and rings fill; of less than ten minutes they are printed and not judged. Each sample is
-a line of `samples.jsonl` in the test's folder.
+happens. Lines are fitted to each process that lived long, without the first half, in which
+caches and the ring of happenings fill; of a shorter soak they are printed and not judged. Each
+sample is a line of `samples.jsonl` in the test's folder.
 """
 
 import json
@@ -31,8 +31,8 @@ SEED = int(os.environ.get("COMMONS_SOAK_SEED", "1"))
 NODES, STEADY = 10, 3
 EVERY_S = 4.0
 LOOK_S = min(10.0, SOAK_S / 30)
-WARM_S = SOAK_S / 3
-JUDGED_S = 600.0
+WARM_S = SOAK_S / 2
+JUDGED_S = 1500.0
 
 #: What a process may surely gain in a minute in which fifteen things happen to the network.
 BOUNDS = {"memory_mib": 0.1, "tasks": 0.2, "descriptors": 0.2, "threads": 0.1, "children": 0.05}
@@ -87,7 +87,7 @@ def is_home(node: Node) -> bool:
 
 def lived_long(life: Life) -> bool:
     samples = life.after(WARM_S)
-    return len(samples) > 5 and samples[-1].at_s - samples[0].at_s > SOAK_S / 3
+    return len(samples) > 5 and samples[-1].at_s - samples[0].at_s > SOAK_S / 4
 
 
 def judged(life: Life) -> list[str]:
@@ -102,8 +102,9 @@ def judged(life: Life) -> list[str]:
     for name, bound in BOUNDS.items():
         slope = slope_of(samples, name)
         line = (
-            f"  {name:12} {slope.begin:8.2f} -> {slope.end:8.2f}, {slope.per_minute:+.4f} a minute"
-            f" (standard error {slope.error:.4f}; surely at most {bound})"
+            f"  {name:12} {slope.begin:8.2f}, {slope.per_peer:+7.2f} a peer, "
+            f"{slope.per_minute:+.4f} a minute (standard error {slope.error:.4f}; surely at most "
+            f"{bound})"
         )
         sys.stdout.write(line + "\n")
         if slope.surely > bound:

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import trio
 
 from node.main import DRAIN_S_MAX
@@ -55,7 +54,10 @@ async def test_an_order_goes_all_its_way_and_both_have_the_same_accounts(tmp_pat
         assert (ann_says["credit"]["spent_cu"], ann_says["credit"]["balance_cu"]) == (price, -price)
         assert (bob_says["credit"]["earned_cu"], bob_says["credit"]["balance_cu"]) == (price, price)
         assert bob_says["work"] == {
-            **{"running": 0, "done": 1, "failed": 0, "refused": 0},
+            "running": 0,
+            "done": 1,
+            "failed": 0,
+            "refused": 0,
             "earned_cu": price,
         }
         assert ann_says["work"]["done"] == 0
@@ -182,7 +184,7 @@ async def run(folder):
 
 with tempfile.TemporaryDirectory() as folder:
     run(folder)
-real = {"libp2p", "multiaddr", "hypercorn", "onnxruntime", "onnx", "numpy", "zeroconf", "socketserver"}
+real = {"libp2p", "multiaddr", "hypercorn", "onnxruntime", "onnx", "numpy", "zeroconf"}
 print(*sorted(real & sys.modules.keys()))
 """
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A whole node loses power at any moment, and comes back as the same with the same accounts."""
 
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -22,7 +23,7 @@ async def _orders(one: MadeNode, other: MadeNode, enough: trio.Event) -> None:
     while not enough.is_set():
         seed += 1
         if is_joined(one):
-            await does(one, lambda seed=seed: order(one, other, 1, seed=seed, ttl_s=60))
+            await does(one, partial(order, one, other, 1, seed=seed, ttl_s=60))
         await trio.sleep(0.5)
 
 
@@ -44,15 +45,13 @@ def _over(node: MadeNode) -> bool:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_crashes_at_any_moment_leave_both_with_the_same_accounts(
-    tmp_path: Path, seed: int
-) -> None:
+def test_crashes_at_any_moment_leave_both_with_the_same_accounts(tmp_path: Path, seed: int) -> None:
     dice = Random(seed)
 
     @in_virtual_time
     async def run() -> None:
         async with some_nodes(tmp_path) as nodes:
-            ann, bob = await friends(nodes, "ann", "bob")
+            ann, bob = await friends(nodes, "ann", "bob", commit_s=0.02)
             enough = trio.Event()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_orders, ann, bob, enough)

@@ -45,14 +45,21 @@ async def began(nodes: MadeNodes, name: str, config: Config = PAID, **more: Any)
 
 
 async def friends(
-    nodes: MadeNodes, *names: str, config: Config = PAID, faults: dict[str, Faults] | None = None
+    nodes: MadeNodes,
+    *names: str,
+    config: Config = PAID,
+    faults: dict[str, Faults] | None = None,
+    commit_s: float = 0.0,
 ) -> list[MadeNode]:
     """Start nodes, let the first found a private network, and the others join by its invite.
 
-    `faults` are those of their executors, by name.
+    `faults` are those of their executors, by name; a disk takes `commit_s` for a commit.
     """
     faulty = faults or {}
-    made = [await began(nodes, name, config, faults=faulty.get(name)) for name in names]
+    made = [
+        await began(nodes, name, config, faults=faulty.get(name), commit_s=commit_s)
+        for name in names
+    ]
     first, *others = made
     await said(first, "POST", "found", {"name": "friends", "private": True})
     await until(lambda: len(first.readies) == 2)
@@ -104,7 +111,7 @@ async def until(holds: Callable[[], bool], within_s: float = 600.0) -> float:
     """Wait until something holds; give the seconds that it took."""
     begin_s = trio.current_time()
     with trio.fail_after(within_s):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - anything may be looked at, and time is virtual
             await trio.sleep(0.1)
     return trio.current_time() - begin_s
 
@@ -145,6 +152,13 @@ def knows_all(node: MadeNode, others: list[MadeNode]) -> bool:
     return {each.key for each in others if each is not node} <= known
 
 
+async def moved(nodes: list[MadeNode], network: str) -> None:
+    """Let nodes use another network, one after the other, and wait until they are in it."""
+    for each in nodes:
+        await said(each, "POST", "use", {"network": network})
+    await until(lambda: all(each.readies[-1].network == network for each in nodes))
+
+
 def totals(node: MadeNode, other: MadeNode) -> tuple[int, int]:
     """What a node has signed for another one, and what it holds from it."""
     account = node.member.accounts.books.account(other.key)
@@ -160,6 +174,4 @@ def agreed(one: MadeNode, other: MadeNode) -> tuple[int, int]:
 
 def events(node: MadeNode, name: str) -> list[dict[str, object]]:
     """What a node has told of something that happened in its last life."""
-    return [
-        dict(each.fields) for each in node.desk.happenings.since(0) if each.event == name
-    ]
+    return [dict(each.fields) for each in node.desk.happenings.since(0) if each.event == name]

@@ -9,6 +9,7 @@ import trio
 from node.clock import Clock
 from simulations.clock import VirtualClock
 from tests.node.clock_promises import PROMISES
+from tests.node.executor.virtual_time import in_virtual_time
 
 
 @pytest.mark.parametrize("promise", PROMISES)
@@ -24,7 +25,8 @@ def test_the_same_seed_gives_the_same_dice_and_secrets() -> None:
     assert secrets[0] == secrets[1] != secrets[2]
 
 
-async def test_time_passes_with_that_of_trio(autojump_clock: trio.testing.MockClock) -> None:
+@in_virtual_time
+async def test_time_passes_with_that_of_trio() -> None:
     clock = VirtualClock(ahead_s=5)
     before = clock.now()
     await trio.sleep(1000)

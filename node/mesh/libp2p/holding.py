@@ -3,8 +3,8 @@
 
 A window is granted before anybody knows what it will be used for, so windows alone let 256 callers
 with a few streams each fill gigabytes. With more than `HELD_BYTES_MAX` in all, a connection ends:
-the one that holds most, times how long nothing of it was read. Honest ones are read at once, however
-much they send; by size alone, many who hold a little each could make it an honest one.
+the one that holds most, times how long nothing of it was read. Honest ones are read at once,
+however much they send; by size alone, many who hold a little each could make it an honest one.
 """
 
 from collections.abc import Callable

@@ -33,6 +33,11 @@ def test_a_config_that_cannot_be_read_fails_with_every_problem(tmp_path: Path) -
     assert "executor.runnerz" in found.sentence
 
 
+def test_a_name_that_was_chosen_for_listening_fails(tmp_path: Path) -> None:
+    scene = scene_at(tmp_path, "mesh.listen=/dns/a.example/tcp/4001")
+    assert only(choices.see_config(scene)).state == "fail"
+
+
 def test_a_problem_that_ends_in_a_question_keeps_its_mark(tmp_path: Path) -> None:
     file = paths_at(tmp_path).config_file
     file.parent.mkdir(parents=True)

@@ -57,11 +57,6 @@ def test_an_address_of_another_machine_fails(tmp_path: Path) -> None:
     assert (found.state, "ip address" in found.next_step) == ("fail", True)
 
 
-def test_a_name_cannot_be_listened_on(tmp_path: Path) -> None:
-    found = only(doors.see_ports(scene_at(tmp_path, "mesh.listen=/dns/a.example/tcp/4001")))
-    assert found.state == "fail"
-
-
 @pytest.mark.parametrize(
     ("address", "number", "said"),
     [

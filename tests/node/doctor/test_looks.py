@@ -42,6 +42,15 @@ async def test_a_blocking_look_that_crashes_is_told_in_the_same_way() -> None:
     assert "KeyError" in crashed.sentence
 
 
+async def test_what_this_user_may_not_see_is_no_crash() -> None:
+    def closed(_: object) -> list[Finding]:
+        raise PermissionError(13, "Permission denied", "/srv/ann/state")
+
+    [found] = await look_at("this", (Look("folders", at_once(closed)),))
+    assert found.sentence == "/srv/ann/state cannot be seen: Permission denied."
+    assert "COMMONS_HOME" in found.next_step
+
+
 async def test_a_look_that_hangs_is_a_failure_after_its_deadline(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

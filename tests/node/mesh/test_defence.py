@@ -219,6 +219,10 @@ async def test_lists_and_bans_and_our_own_key() -> None:
     objection = gate.defence.objection(friend)
     assert objection
     assert objection.detail.endswith("because of unexpected: `commons peers unban` ends that")
+    gate.behaviour.set_ban(friend, 60, Reason.BANNED, "rude")
+    objection = gate.defence.objection(friend)
+    assert objection
+    assert "because its owner said so (rude): `commons peers unban`" in objection.detail
     await trio.sleep(61)
     assert gate.defence.may_stay(friend, public(1))
     gate = Gate(MeshConfig(allow=(peer_id(friend),)))

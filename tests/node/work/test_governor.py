@@ -24,6 +24,14 @@ def test_a_free_machine_works_after_the_first_look() -> None:
     assert governed.sentence == "Working: nothing stands against it; `commons pause` would end it."
 
 
+def test_a_pause_that_was_kept_is_the_reason_before_the_first_look() -> None:
+    governed = Governed(paused_until_s=Governed().wall_s + 7200)
+    assert governed.reason == Reason.OWNER_PAUSED
+    assert governed.sentence.startswith("Paused by you ")
+    governed.look()
+    assert (governed.state, governed.reason) == ("paused", Reason.OWNER_PAUSED)
+
+
 def test_pressure_ends_new_work_at_once_and_names_the_value_and_the_limit() -> None:
     governed = Governed()
     governed.look()
