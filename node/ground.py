@@ -77,12 +77,13 @@ class Ground:
         await self.database.write(put(PAUSED_UNTIL_S, until_s))
 
     async def keep_quotas(self) -> None:
-        """Write down what was used of the quotas."""
+        """Write down what was used of the quotas, and when models were used."""
         now = self.world.clock.now()
         kept = json.dumps(self.quotas.as_kept(now))
         # The highest wall time: by it `commons doctor` notices a clock that was set back.
         wall_s = max(now.wall_s, get(self.database, WALL_S) or 0.0)
-        await self.database.write([*put(QUOTAS, kept), *put(WALL_S, wall_s)])
+        uses = self.library.listed.uses()
+        await self.database.write([*put(QUOTAS, kept), *put(WALL_S, wall_s), *uses])
 
 
 @asynccontextmanager

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 
 from node.ground import Ground
-from node.host.host import Sensors
 from node.log import Log
 from node.mesh.addresses import Reach, announced
 from node.mesh.behaviour import Behaviour
@@ -32,20 +31,22 @@ from node.work.admission import Admission
 from node.work.beside import beside
 from node.work.checking import Checking
 from node.work.description import TTL_S, Description
+from node.work.disk import Disk
 from node.work.fetching import Fetching
 from node.work.orders import Orders
-from node.work.quotas import MIB, Kind, may_keep
+from node.work.quotas import Kind
 from node.work.receipts import Receipts
 from node.work.requester import Requester
 from node.work.results import Results
 from node.work.trying import Trying
-from node.work.wires import BOOKS, WORK, Who
+from node.work.wires import BOOKS, WORK
 from node.work.worker import Worker
 from node.work.working import Working
 from protocol.actions import Dial
 from protocol.errors import Refused
 from protocol.keys import peer_id
 from protocol.known import verifier
+from protocol.order import Role
 from protocol.reasons import Reason
 
 #: A missed renewal of the advert does no harm: there is time for another one.
@@ -149,7 +150,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
 
         receipts = Receipts(accounts, mesh, post)
         orders, results = Orders(database, world.clock), Results(_results_of(ground, network))
-        disk = _Disk(ground, results)
+        disk = _disk(ground, results)
         fetching = Fetching(nursery, ground.library, mesh, disk.may_fetch, post)
         admission = _admission(ground, accounts, fetching, disk)
         after = (orders, results)
@@ -157,6 +158,8 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
             *(accounts, admission, world.executor, *after, world.clock, post),
             note=behaviour.note_order,
         )
+        # An own order needs its model until it is paid, whichever process goes on with it.
+        disk.in_use = lambda: working.models | orders.models_open(Role.REQUESTER)
         worker = Worker(accounts, admission, working, *after, receipts, post)
         checking = Checking(accounts, world.executor, world.clock)
         requester = Requester(
@@ -251,44 +254,15 @@ async def _capacity_cu_per_s(ground: Ground) -> int:
     return max(1, hardware.fp32_cu_per_s * cores)
 
 
-class _Disk:
-    """How much more models and results may take. The free disk is what the governor saw last."""
-
-    def __init__(self, ground: Ground, results: Results) -> None:
-        self._ground = ground
-        self._results = results
-        self._seen: Sensors | None = None
-        self._results_bytes = 0
-
-    def may_keep(self, size_bytes: int, *, models_bytes: int = 0) -> tuple[Reason | None, str]:
-        """Ask whether so much more may be kept.
-
-        For a result models are not counted: they do not go by themselves, and a node whose own
-        models fill its share would never work again.
-        """
-        seen, kept_bytes = self._ground.governing.seen, self._results.total_bytes
-        if seen is None:
-            return Reason.PAUSED, "the machine was not looked at yet"
-        if seen is not self._seen:
-            self._seen, self._results_bytes = seen, kept_bytes
-        since_mib = (kept_bytes - self._results_bytes) // MIB
-        return may_keep(
-            *(self._ground.config.governor, size_bytes),
-            free_mib=seen.disk_free_mib - since_mib,
-            taken_mib=(models_bytes + kept_bytes) // MIB,
-        )
-
-    def may_fetch(self, peer: Who, size_bytes: int) -> tuple[Reason | None, str]:
-        """Ask the quotas, too, whether a model may be fetched because a peer wants it run."""
-        models_bytes = self._ground.library.blobs.total_bytes()
-        refusal = self.may_keep(size_bytes, models_bytes=models_bytes)
-        if refusal[0] is not None or peer.member or peer.trusted:
-            return refusal
-        ground = self._ground
-        return ground.quotas.take(Kind.MODELS, size_bytes, ground.world.clock.now())
+def _disk(ground: Ground, results: Results) -> Disk:
+    return Disk(
+        lambda: ground.config.governor,
+        lambda: ground.governing.seen,
+        *(ground.library, results, ground.quotas, ground.world.clock, ground.happenings.post),
+    )
 
 
-def _admission(ground: Ground, accounts: Accounts, fetching: Fetching, disk: _Disk) -> Admission:
+def _admission(ground: Ground, accounts: Accounts, fetching: Fetching, disk: Disk) -> Admission:
     executor, may_work = ground.world.executor, ground.governing.may_work
     return Admission(
         *(accounts, ground.library, executor, may_work, fetching.want),

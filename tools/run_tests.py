@@ -1,59 +1,80 @@
 # SPDX-License-Identifier: MIT
-"""`make test`: all tests in two halves beside each other, one for each core. Words go to pytest.
+"""`make test`: all tests in three lanes beside each other. Words go to pytest.
 
-The first half has protocol/ in it, under coverage with `--coverage`. What it prints is seen at
-once; the second half has a temporary folder of its own, open as /tmp is (some tests look for
-what is left there), and is printed when it has ended.
+Two lanes compute, one for each core; the third one is real nodes, which mostly wait. The first
+lane has protocol/ in it, under coverage with `--coverage`, and is seen as it goes; what the others
+print is shown when they have ended. Each of those has a temporary folder of its own, open as /tmp
+is: some tests look for what is left there.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
-# About as long as the rest: see the end of a run.
+PROTOCOL = "tests/protocol"
+# About as long as what is left for the second lane: see the ends of a run.
 BESIDE_PROTOCOL = (
     *("tests/node/api", "tests/node/host", "tests/node/mesh", "tests/node/store"),
     *("tests/node/work", "tests/simulations"),
 )
-PROTOCOL = "tests/protocol"
-NOTHING_CHOSEN = 5  # what pytest says when `-k` has chosen no test of this half
+REAL_NODES = ("tests/e2e", "tests/interop", "tests/tools/test_demo.py")
+NOTHING_CHOSEN = 5  # what pytest says when `-k` has chosen no test of this lane
 
 
 def main(words: list[str]) -> int:
-    """Run both halves; 0 when all tests have passed."""
+    """Run all lanes; 0 when all tests have passed."""
     measured = "--coverage" in words
     words = [word for word in words if word != "--coverage"]
+    elsewhere = [f"--ignore={each}" for each in (PROTOCOL, *BESIDE_PROTOCOL, *REAL_NODES)]
     CACHE.mkdir(exist_ok=True)
-    log = CACHE / "others.log"
-    with tempfile.TemporaryDirectory(prefix="commons-tests-") as folder, log.open("wb") as out:
+    with (
+        _beside("others", [*elsewhere, *words]) as others,
+        _beside("nodes", [*REAL_NODES, *words]) as nodes,
+    ):
+        codes = [_run([*_pytest(coverage=measured), PROTOCOL, *words])]
+        codes.append(_run([*_pytest(), *BESIDE_PROTOCOL, *words]))
+        codes += [others.wait(), nodes.wait()]
+    for name in ("others", "nodes"):
+        sys.stdout.write(_log(name).read_text(encoding="utf-8", errors="replace"))
+    if measured:
+        codes.append(_run([sys.executable, "-m", "coverage", "report"]))
+    failed = [code for code in codes if code not in {0, NOTHING_CHOSEN}]
+    if failed:
+        return failed[0]
+    return 0 if 0 in codes else NOTHING_CHOSEN
+
+
+@contextmanager
+def _beside(name: str, words: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run one lane beside the block."""
+    with (
+        tempfile.TemporaryDirectory(prefix="commons-tests-") as folder,
+        _log(name).open("wb") as log,
+    ):
         Path(folder).chmod(0o1777)
-        ignored = [f"--ignore={each}" for each in (PROTOCOL, *BESIDE_PROTOCOL)]
-        others = subprocess.Popen(
-            [*_pytest(), *ignored, "-o", "cache_dir=.cache/others", *words],
+        lane = subprocess.Popen(
+            [*_pytest(), "-o", f"cache_dir=.cache/{name}", *words],
             cwd=ROOT,
             env={**os.environ, "TMPDIR": folder},
-            stdout=out,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
         try:
-            codes = [_run([*_pytest(coverage=measured), PROTOCOL, *words])]
-            codes.append(_run([*_pytest(), *BESIDE_PROTOCOL, *words]))
-            codes.append(others.wait())
+            yield lane
         finally:
-            others.terminate()
-            others.wait()
-    sys.stdout.write(log.read_text(encoding="utf-8", errors="replace"))
-    failed = [code for code in codes if code not in {0, NOTHING_CHOSEN}]
-    if all(code == NOTHING_CHOSEN for code in codes):
-        failed = [NOTHING_CHOSEN]
-    if measured and not failed:
-        failed = [code for code in (_run([sys.executable, "-m", "coverage", "report"]),) if code]
-    return failed[0] if failed else 0
+            lane.terminate()
+            lane.wait()
+
+
+def _log(name: str) -> Path:
+    return CACHE / f"{name}.log"
 
 
 def _pytest(*, coverage: bool = False) -> list[str]:

@@ -35,6 +35,8 @@ KIND = "_commons._tcp.local."
 VERSION = b"1"
 #: A house with more nodes than this meets the rest through them.
 KNOWN_MAX = 64
+#: Who was heard so lately keeps its place among them, however many others there are.
+HEARD_S = 60.0
 ADDRESSES_MAX = 8
 ADDRESS_CHARACTERS_MAX = 160
 #: How long the one who told his name has to tell the rest.
@@ -77,7 +79,7 @@ async def _speak(known: "_Known", addresses: Addresses, interfaces: tuple[str, .
             seen = _looked_up(opened, changed)
             if seen:
                 with suppress(trio.RunFinishedError):  # the node is gone, and this thread not yet
-                    token.run_sync_soon(known.add, *seen)
+                    token.run_sync_soon(known.hear, *seen)
 
         browser = await aside(lambda: ServiceBrowser(opened, KIND, handlers=[tell]))
         await _tell(opened, known, addresses)
@@ -143,28 +145,58 @@ def _looked_up(speaker: Zeroconf, changed: dict[str, object]) -> tuple[str, Serv
 
 
 class _Known:
-    """Who was found, at most so many; in trio's thread alone."""
+    """Who was found, at most so many; in trio's thread alone.
 
-    def __init__(self, network: bytes, me: bytes, into: "trio.MemorySendChannel[Seen]") -> None:
+    Who is not heard any more keeps its place only as long as nobody else wants it: names that
+    somebody has made up would else keep everybody out for good.
+    """
+
+    def __init__(
+        self,
+        network: bytes,
+        me: bytes,
+        into: "trio.MemorySendChannel[Seen]",
+        now_s: Callable[[], float] = trio.current_time,
+    ) -> None:
         self.network = network
         self.me = me
         self._into = into
+        self._now_s = now_s
         self._entries: dict[str, Seen] = {}
+        self._heard_s: dict[str, float] = {}  # the longest unheard first
+
+    def hear(self, name: str, info: ServiceInfo) -> None:
+        """Take an entry; whatever is in it, the loop that calls this goes on."""
+        try:
+            self.add(name, info)
+        except Exception as error:  # noqa: BLE001 - what is raised here would end the whole node
+            _log.warning("mdns_entry_broken", error=error)
 
     def add(self, name: str, info: ServiceInfo) -> None:
         """Take an entry, or what is left of one that is gone: nothing."""
         seen = read_entry(info, self.network)
         if seen is None or seen.peer == self.me:
-            self._entries.pop(name, None)
+            self._forget(name)
             return
+        if name in self._entries:
+            del self._heard_s[name]
+            self._heard_s[name] = self._now_s()
         if self._entries.get(name) == seen:
             return
         if name not in self._entries and len(self._entries) >= KNOWN_MAX:
-            return
+            longest = next(iter(self._heard_s))
+            if self._now_s() - self._heard_s[longest] < HEARD_S:
+                return
+            self._forget(longest)
         # if nobody reads, it is forgotten, and taken when it is told again
         with suppress(trio.WouldBlock, trio.BrokenResourceError, trio.ClosedResourceError):
             self._into.send_nowait(seen)
             self._entries[name] = seen
+            self._heard_s[name] = self._now_s()
+
+    def _forget(self, name: str) -> None:
+        self._entries.pop(name, None)
+        self._heard_s.pop(name, None)
 
 
 def announcement(network: bytes, me: bytes, addresses: Sequence[str]) -> ServiceInfo:

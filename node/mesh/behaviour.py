@@ -12,7 +12,7 @@ Keys cost nothing, so a ban stops a node and no attacker; what stops those are t
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import trio
@@ -39,6 +39,9 @@ BAN_S_MIN = 600.0
 
 #: The longest one; by then an honest owner has updated his node.
 BAN_S_MAX = 7 * 86_400.0
+
+#: The longest one that an owner can wish for.
+OWNERS_BAN_S_MAX = 366 * 86_400.0
 
 #: A node that was not banned for so long begins with the shortest ban again.
 BANS_FORGOTTEN_S = 14 * 86_400.0
@@ -97,6 +100,11 @@ class Ban:
     reason: str
     detail: str
 
+    @property
+    def is_owners(self) -> bool:
+        """Whether the owner has said it, and no fault of the node."""
+        return self.reason == Reason.BANNED
+
 
 class Behaviour:
     """Measured round trips, throughput, faults and bans of nodes; bounded, and kept on disk."""
@@ -129,9 +137,18 @@ class Behaviour:
     def ban(self, key: bytes) -> Ban | None:
         """Give the ban of a node, if there is one now."""
         ban = self._bans.get(key)
-        if ban is not None and ban.until_s <= self._clock.now().wall_s:
+        if ban is None:
+            return None
+        now_s = self._clock.now().wall_s
+        if ban.until_s <= now_s:
             self.lift(key)
             return None
+        # A wall clock that was set back must not make ten minutes a year.
+        latest_s = now_s + (OWNERS_BAN_S_MAX if ban.is_owners else BAN_S_MAX)
+        if ban.until_s > latest_s:
+            ban = self._bans[key] = replace(ban, until_s=latest_s)
+            self._changed_bans.add(key)
+            self._urgent.set()
         return ban
 
     def bans(self) -> dict[bytes, Ban]:

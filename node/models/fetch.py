@@ -8,7 +8,7 @@ says it, and the manifest itself has a cap. From several peers at once is not do
 
 import os
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -61,12 +61,13 @@ async def fetch(
     Refused: this node does not want it, or the peer does not give it. RemoteProtocolError: the
     peer sent something else. TransportError: it was lost; what has come is kept for next time.
     """
-    async with wire_to(peer, BLOB) as wire:
-        body = await _manifest(wire, model)
-        if there := library.shown(model, peer):  # it was hidden from this peer until now
-            return there
-        wanted = _wanted(decode(body, Manifest))
-        with library.lending.holding((model, *wanted)):
+    with ExitStack() as held:
+        async with wire_to(peer, BLOB) as wire:
+            body = await _manifest(wire, model)
+            if there := library.shown(model, peer):  # it was hidden from this peer until now
+                return there
+            wanted = _wanted(decode(body, Manifest))
+            held.enter_context(library.lending.holding((model, *wanted)))
             async with library.sorting:
                 missing = await aside(partial(_missing, library, wanted))
             reason, detail = await may_fetch(sum(each.size_bytes for each in missing))
@@ -74,7 +75,7 @@ async def fetch(
                 raise Refused(reason, detail)
             for blob in missing:
                 await _fetch_blob(wire, library.blobs_folder, blob)
-            return await library.add(body, origin=peer.hex())
+        return await library.add(body, origin=peer.hex())
 
 
 def _wanted(manifest: Manifest) -> dict[bytes, int]:

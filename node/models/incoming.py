@@ -96,6 +96,7 @@ class Incoming:
         for digest, path in self._paths.items():
             named = self._blobs / digest.hex()
             if _is_same(path, named):
+                named.touch()  # it is wanted again: it is no blob that may go as the oldest one
                 continue
             path.chmod(BLOB_MODE)
             _sync(path)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import cast
 
 import trio
 
@@ -23,8 +22,9 @@ from node.models.folder import make_folder, remove_folder
 from node.models.incoming import incoming, remove_unfinished
 from node.models.intake import inspect
 from node.models.lending import Lending
+from node.models.listed import Listed, Row
 from node.store.blobs import Blobs
-from node.store.store import Database, Statement
+from node.store.store import Database
 from protocol.canon import decode
 from protocol.errors import CommonsError, Refused
 from protocol.interface import Dims, Interface
@@ -45,11 +45,6 @@ PART_KEPT_S = 86_400.0
 # A runner takes so much by itself when its model is small.
 _SMALL_BYTES = 256 << 20
 _WORK_BYTES = 512 << 20
-
-_COLUMNS = (
-    "digest, manifest, name, origin, served, bytes, comparator, tolerance, batchable,"
-    " added_s, used_s"
-)
 
 
 Look = Callable[[Manifest, Path], Awaitable[None]]
@@ -107,7 +102,7 @@ class Library:
         self._look = look
         self.blobs_folder = blobs
         self.blobs = Blobs(blobs)
-        self._database = database
+        self.listed = Listed(database, clock)
         self.folders = folders
         self.clock = clock
         self.lending = Lending()
@@ -116,8 +111,6 @@ class Library:
         self._at_hand: dict[bytes, AtHand] = {}
         self._served: set[bytes] = set()
         self._refused: dict[bytes, Refused] = {}
-        self._used_s: dict[bytes, float] = {}
-        self._newly_used: set[bytes] = set()
 
     async def open(self) -> list[str]:
         """Read what is here; give the names of models that have lost blobs, and are gone."""
@@ -128,16 +121,15 @@ class Library:
         now_s = self.clock.now().wall_s
         await aside(partial(remove_old_parts, self.blobs_folder, now_s))
         gone = []
-        for digest, body, origin, served, batchable, used_s in self._rows():
-            manifest = decode(body, Manifest)
+        for row in self.listed.read():
+            manifest = decode(row.body, Manifest)
             try:
-                shelved = await self._shelve(digest, manifest, batchable=batchable)
+                shelved = await self._shelve(row.digest, manifest, batchable=row.batchable)
             except Refused:
                 gone.append(manifest.name)
-                await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
+                await self.listed.remove(row.digest)
             else:
-                self._put(shelved, len(body), origin=origin, served=served)
-                self._used_s[digest] = used_s
+                self._put(shelved, row)
         return gone
 
     def __iter__(self) -> Iterator[AtHand]:
@@ -168,7 +160,7 @@ class Library:
         found = self.find(digest)
         if found is None or not (trusted or self.lending.may_know(digest, peer)):
             return None
-        self.used(digest)
+        self.listed.used(digest)
         return found
 
     def shown(self, digest: bytes, peer: bytes) -> AtHand | None:
@@ -176,29 +168,6 @@ class Library:
         if digest in self._at_hand:
             self.lending.shown(digest, peer)
         return self._at_hand.get(digest)
-
-    # --- when it was used -----------------------------------------------------------------------
-
-    def used(self, digest: bytes) -> None:
-        """Note that a model is used now: those that nobody uses are let go when room is wanted."""
-        if digest in self._at_hand:
-            self._used_s[digest] = self.clock.now().wall_s
-            self._newly_used.add(digest)
-
-    def last_used_s(self, digest: bytes) -> float:
-        """Tell when a model was used; a time that is still to come was told by a wrong clock."""
-        return min(self._used_s.get(digest, 0.0), self.clock.now().wall_s)
-
-    def uses(self) -> list[Statement]:
-        """Word what is not written down yet of when models were used."""
-        used, self._newly_used = self._newly_used, set()
-        return [
-            ("UPDATE models SET used_s = ? WHERE digest = ?", (self._used_s[each], each))
-            for each in used
-            if each in self._at_hand
-        ]
-
-    # --- what comes and goes --------------------------------------------------------------------
 
     async def add(
         self,
@@ -227,17 +196,9 @@ class Library:
                 return there
         await self._keep_manifest(body)
         shelved = await self._shelve(digest, manifest, batchable=batchable)
-        now_s = self.clock.now().wall_s
-        size_bytes = manifest.graph_bytes + shelved.weights_bytes
-        marks = ", ".join("?" * 11)
-        insert = f"INSERT OR REPLACE INTO models ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - columns of ours
-        cells = (
-            *(digest, body, manifest.name, origin, int(served), size_bytes),
-            *(manifest.comparator, manifest.tolerance, int(batchable), now_s, now_s),
-        )
-        await self._database.write([(insert, cells)])
-        self._put(shelved, len(body), origin=origin, served=served)
-        self._used_s[digest] = now_s
+        row = Row(digest, body, origin, served, batchable)
+        await self.listed.put(row, manifest, manifest.graph_bytes + shelved.weights_bytes)
+        self._put(shelved, row)
         return shelved
 
     def refuse(self, digest: bytes, refusal: Refused) -> None:
@@ -251,8 +212,7 @@ class Library:
         shelved = self._at_hand.pop(digest, None)
         self._served.discard(digest)
         self.lending.drop(digest)
-        self._used_s.pop(digest, None)
-        await self._database.write([("DELETE FROM models WHERE digest = ?", (digest,))])
+        await self.listed.remove(digest)
         # Models of the same graph and tensors have one folder.
         if shelved and all(each.folder != shelved.folder for each in self._at_hand.values()):
             await aside(partial(remove_folder, shelved.folder))
@@ -262,7 +222,7 @@ class Library:
     def lend(self, digest: bytes, peer: bytes) -> None:
         """Let a peer have the blobs of a model: it is given an order for it."""
         self.lending.lend(digest, peer)
-        self.used(digest)
+        self.listed.used(digest)
 
     def size_for(self, blob: bytes, peer: bytes) -> int | None:
         """Give the size of a blob that this peer may have, None when it may not have it.
@@ -283,14 +243,15 @@ class Library:
             raise Refused(Reason.MODEL_REFUSED, str(error)) from error
         return AtHand(digest, manifest, interface, facts, folder, batchable)
 
-    def _put(self, shelved: AtHand, manifest_bytes: int, *, origin: str, served: bool) -> None:
+    def _put(self, shelved: AtHand, row: Row) -> None:
         manifest, digest = shelved.manifest, shelved.digest
         self._at_hand[digest] = shelved
-        if served:
+        if row.served:
             self._served.add(digest)
-        blobs = {each.blob: each.size_bytes for each in (*manifest.tensors, *manifest.files)}
-        blobs |= {manifest.graph: manifest.graph_bytes, digest: manifest_bytes}
-        self.lending.put(digest, blobs, origin=origin, served=digest in self._served)
+        blobs = {each.blob: each.size_bytes for each in manifest.files}
+        blobs |= {each.blob: each.size_bytes for each in manifest.tensors}
+        blobs |= {manifest.graph: manifest.graph_bytes, digest: len(row.body)}
+        self.lending.put(digest, blobs, origin=row.origin, served=digest in self._served)
 
     async def _keep_manifest(self, body: bytes) -> None:
         """A manifest is a blob like others, so that it can be asked for like others."""
@@ -304,18 +265,6 @@ class Library:
 
         assert sha256(body).digest() == model_digest(body)
         await aside(keep)
-
-    def _rows(self) -> list[tuple[bytes, bytes, str, bool, bool, float]]:
-        rows = self._database.read(
-            "SELECT digest, manifest, origin, served, batchable, used_s FROM models"
-        )
-        return [
-            (
-                *(cast("bytes", digest), cast("bytes", body), cast("str", origin)),
-                *(bool(served), bool(batchable), cast("float", used_s)),
-            )
-            for digest, body, origin, served, batchable, used_s in rows
-        ]
 
 
 def remove_old_parts(folder: Path, now_s: float) -> None:

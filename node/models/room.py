@@ -7,6 +7,7 @@ What is ours, what is served by the owner's word, and what is in use stays.
 
 from collections.abc import Collection
 from functools import partial
+from math import inf
 
 import trio
 
@@ -30,8 +31,12 @@ async def make_room(library: Library, needed_bytes: int, in_use: Collection[byte
     sizes, going, left = {}, set[bytes](), dict[bytes, int]()
     for each in await aside(blobs.kept):
         sizes[each.digest] = each.size_bytes
-        left[each.digest] = lending.wanted_by(each.digest)
-        if not left[each.digest] and not 0 <= now_s - each.used_s < LOOSE_S_MIN:
+        unused_s = now_s - each.used_s
+        if unused_s < 0:  # the clock was set back since then
+            unused_s = inf
+        # Who takes in a model of the owner has its blobs here before it is one.
+        left[each.digest] = lending.wanted_by(each.digest) + (unused_s < UNUSED_S_MIN)
+        if not left[each.digest] and unused_s >= LOOSE_S_MIN:
             going.add(each.digest)
 
     models = []
@@ -48,7 +53,8 @@ async def make_room(library: Library, needed_bytes: int, in_use: Collection[byte
 
     gone = []
     for model in models:
-        if now_s - library.last_used_s(model.digest) >= UNUSED_S_MIN:  # it may be wanted meanwhile
+        # Somebody may have ordered it meanwhile.
+        if now_s - library.listed.last_used_s(model.digest) >= UNUSED_S_MIN:
             await library.remove(model.digest)
             gone.append(model)
     async with library.sorting:
@@ -61,7 +67,7 @@ async def make_room(library: Library, needed_bytes: int, in_use: Collection[byte
 def _unused(library: Library, now_s: float, in_use: Collection[bytes]) -> list[AtHand]:
     """List the models that may go, the longest unused first."""
     found = [
-        (library.last_used_s(each.digest), each.digest, each)
+        (library.listed.last_used_s(each.digest), each.digest, each)
         for each in library
         if each.digest not in in_use and not library.lending.is_kept(each.digest)
     ]

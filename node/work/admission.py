@@ -124,7 +124,8 @@ class Admission:
         if reason:
             # What the governor knows of its owner's day is no business of a peer.
             raise Refused(Reason.PAUSED, sentence)
-        model = self._library.find(value.model)
+        trusted = peer.trusted or peer.member
+        model = self._library.find_for(value.model, peer.key, trusted=trusted)
         if model is None:
             self._wanted(peer, value.model)
             raise Refused(Reason.MODEL_UNKNOWN, value.model.hex())

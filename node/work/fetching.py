@@ -4,7 +4,7 @@
 A stranger can make this node fetch only what its quotas allow; they are the caller's.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import trio
 
@@ -26,7 +26,7 @@ FAILED_S = 30.0
 #: One fetch takes no longer: a model of 10 GB over a line of 3 MB/s.
 FETCH_S_MAX = 3600.0
 
-MayFetchFor = Callable[[Who, int], tuple[Reason | None, str]]
+MayFetchFor = Callable[[Who, int], Awaitable[tuple[Reason | None, str]]]
 """Whether so many bytes may be fetched because this peer wants them, or why not."""
 
 
@@ -70,8 +70,8 @@ class Fetching:
         self._nursery.start_soon(alone, self._fetch, peer, model)
 
     async def _fetch(self, peer: Who, model: bytes) -> None:
-        def may_fetch(size_bytes: int) -> tuple[Reason | None, str]:
-            return self._may_fetch(peer, size_bytes)
+        async def may_fetch(size_bytes: int) -> tuple[Reason | None, str]:
+            return await self._may_fetch(peer, size_bytes)
 
         try:
             with trio.move_on_after(FETCH_S_MAX):

@@ -4,6 +4,7 @@
 What is in a row joins the commits of the accounts. Inputs and outputs are in `results`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -22,6 +23,9 @@ KEPT_S = 30 * 86_400.0
 
 #: Later than any time that a clock tells.
 FOR_EVER_S = 1e18
+
+# A statement has fewer marks than SQLite takes.
+_ASKED_MAX = 500
 
 _COLUMNS = "id, role, peer, state, order_wire, accept_wire, result_wire"
 
@@ -113,6 +117,22 @@ class Orders:
         )
         ended = [each.value for each in ENDED]
         return [_row(each) for each in self._database.read(sql, (peer, role.value, *ended))]
+
+    def models_open(self, role: Role) -> set[bytes]:
+        """Name the models of those of a role that have not ended."""
+        marks = ", ".join("?" * len(ENDED))
+        sql = f"SELECT DISTINCT model FROM orders WHERE role = ? AND state NOT IN ({marks})"  # noqa: S608 - marks alone
+        ended = [each.value for each in ENDED]
+        return {cast("bytes", row[0]) for row in self._database.read(sql, (role.value, *ended))}
+
+    def known(self, orders: Sequence[bytes]) -> set[bytes]:
+        """Give those of these that there are rows of."""
+        found: set[bytes] = set()
+        for begin in range(0, len(orders), _ASKED_MAX):
+            some = orders[begin : begin + _ASKED_MAX]
+            sql = f"SELECT id FROM orders WHERE id IN ({', '.join('?' * len(some))})"  # noqa: S608 - marks alone
+            found |= {cast("bytes", row[0]) for row in self._database.read(sql, some)}
+        return found
 
     def counts(self, role: Role, since_s: float) -> dict[State, int]:
         """Count the orders that were placed since then, by where they stand."""

@@ -5,6 +5,7 @@ A file has its name when it is whole; after a power cut it is there, or it is no
 """
 
 import os
+import re
 import struct
 from collections.abc import Sequence
 from functools import partial
@@ -18,6 +19,11 @@ from protocol.errors import CommonsError
 from protocol.tensors import Tensor, encode_header, parse_header
 
 INPUTS, OUTPUTS = "inputs", "outputs"
+
+#: Orders whose files are looked through at a start; what is more is seen at another one.
+SWEPT_MAX = 10_000
+
+_ORDER = re.compile(r"[0-9a-f]{64}")
 
 # Of a file that is being written; what a killed process leaves is removed at the next start.
 _UNFINISHED = ".unfinished"
@@ -44,6 +50,10 @@ class Results:
         """Give what was kept, and the secret of the order; None when it is not there."""
         return await aside(partial(self._read, order, what))
 
+    async def orders(self) -> list[bytes]:
+        """Name the orders of which there are files, at most `SWEPT_MAX` of them."""
+        return await aside(self._orders)
+
     async def drop(self, orders: Sequence[bytes]) -> None:
         """Forget all of some orders."""
         dropped_bytes = await aside(partial(self._drop, orders))
@@ -51,6 +61,16 @@ class Results:
 
     def _path(self, order: bytes, what: str) -> Path:
         return self._folder / f"{order.hex()}.{what}"
+
+    def _orders(self) -> list[bytes]:
+        found: set[bytes] = set()
+        for each in self._folder.iterdir():
+            name, _, what = each.name.partition(".")
+            if what in (INPUTS, OUTPUTS) and _ORDER.fullmatch(name):
+                found.add(bytes.fromhex(name))
+            if len(found) >= SWEPT_MAX:
+                break
+        return list(found)
 
     def _keep(self, order: bytes, what: str, items: Sequence[Item], secret: bytes) -> int:
         """Give how many bytes more are kept now."""

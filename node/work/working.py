@@ -7,7 +7,7 @@ state of the order agreeing.
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import trio
@@ -23,6 +23,7 @@ from node.work.orders import Orders, Row
 from node.work.results import OUTPUTS, Results
 from node.work.tensors import root_of
 from node.work.wires import Note, Post
+from node.work.writing import Written
 from protocol.errors import CommonsError, Refused, RemoteProtocolError
 from protocol.merkle import OUTPUT
 from protocol.order import OrderLife, Role, State, Step
@@ -41,6 +42,9 @@ PAY_S = 5.0
 
 #: The word that an order is given back has so long to be said.
 TELL_S = 2.0
+
+#: A disk that takes so long for a result is broken, and said to be elsewhere.
+WRITTEN_S = 30.0
 
 #: How often ended orders are looked through.
 FORGET_S = 3600.0
@@ -71,6 +75,7 @@ class Taken:
     computed: int = 0
     outputs: list[Item] = field(default_factory=list)
     result: Sealed[Result] | None = None
+    billed: Written | None = None
     error: CommonsError | None = None
 
     @property
@@ -131,6 +136,7 @@ class Working:
     async def open(self) -> AsyncIterator[None]:
         """Compute inside the block; first, close what an earlier process has left open."""
         self._close_what_was_left()
+        await alone(self._sweep)
         async with beside(self._forget_old) as nursery:
             self._nursery = nursery
             try:
@@ -141,6 +147,11 @@ class Working:
     def find(self, order: bytes) -> Taken | None:
         """Give an order that is worked on now."""
         return self._taken.get(order)
+
+    @property
+    def models(self) -> set[bytes]:
+        """Name the models that are in use for them."""
+        return {each.admitted.model.digest for each in self._taken.values()}
 
     def __len__(self) -> int:
         """Count them."""
@@ -194,7 +205,10 @@ class Working:
             if not taken.result:
                 self.give_up(taken, taken.error or Refused(Reason.HANDED_BACK))
             taken.done.set()
-            self._forget(taken)
+            try:
+                await _wait_written(taken)
+            finally:
+                self._forget(taken)
 
     def _bill(self, taken: Taken, root: bytes) -> None:
         value, accept = taken.admitted.order.value, taken.admitted.accept.value
@@ -213,7 +227,7 @@ class Working:
         )
         taken.result = self._accounts.bill(result)
         taken.life.did(Step.LAST_RESULT)
-        self._accounts.write([self._stands(taken, result=taken.result.wire)])
+        taken.billed = self._accounts.write([self._stands(taken, result=taken.result.wire)])
         if not accept.price:  # nobody will pay for a gift
             self._note(taken.peer, well=True)
         self._post("order_delivered", peer=taken.peer.hex(), items=value.items, price=accept.price)
@@ -297,6 +311,12 @@ class Working:
             for each in running:
                 await each.wait_over()
 
+    async def _sweep(self) -> None:
+        """Drop files of which no row tells: a crash came between the two, at either role."""
+        there = await self._results.orders()
+        known = self._orders.known(there)
+        await self._results.drop([each for each in there if each not in known])
+
     def _close_what_was_left(self) -> None:
         """After a crash nobody computes what was accepted; what was billed is still owed."""
         self._accounts.write(self._ends_of(self._orders.open_as(Role.WORKER)))
@@ -343,3 +363,10 @@ class Working:
     def _stands(self, taken: Taken, *, result: bytes | None = None) -> Statement:
         state = taken.life.state
         return self._orders.stands(taken.id, state, result=result, error=taken.error)
+
+
+async def _wait_written(taken: Taken) -> None:
+    """Wait until the row has the result: whoever asks for it again finds one or the other."""
+    if taken.billed:
+        with suppress(Refused), trio.move_on_after(WRITTEN_S):
+            await taken.billed.wait()

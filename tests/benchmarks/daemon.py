@@ -49,6 +49,9 @@ CALLS, ORDERS, UPLOADS, ROUNDS = 40, 40, 9, 15
 WIDTH = 256
 COMMITS = TRIPS = 3
 
+#: The worker looks at its machine first, and then fetches the model.
+FETCH_S = 60.0
+
 Timed = Callable[[], Awaitable[float]]
 
 
@@ -134,15 +137,16 @@ async def _warm_order(
         assert placed.paid
         return perf_counter() - begin
 
-    for _ in range(20):
-        try:
-            await order()
-            break
-        except Refused as refused:  # it fetches the model
-            if refused.reason not in (Reason.MODEL_UNKNOWN, Reason.PAUSED):
-                raise
-            await trio.sleep(1)
-    return order, model, item
+    with trio.fail_after(FETCH_S):
+        while True:
+            try:
+                await order()
+            except Refused as refused:
+                if refused.reason not in (Reason.MODEL_UNKNOWN, Reason.PAUSED):
+                    raise
+                await trio.sleep(1)
+            else:
+                return order, model, item
 
 
 async def _order(order: Timed, pair: BarePair, folder: Path) -> Figure:

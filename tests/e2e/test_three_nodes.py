@@ -33,9 +33,9 @@ def test_three_nodes_form_a_private_network_by_invite_and_join(three: list[Node]
     third.commons("join", text)
     third.start()
     wanted = everybody(three)
+    until(lambda: all(peers_of(each) == wanted - {each.peer} for each in three), 30, "all meet")
+    until(lambda: all(known_to(each) >= wanted - {each.peer} for each in three), 30, "all know")
     for node in three:
-        until(lambda node=node: peers_of(node) == wanted - {node.peer}, 30, "all are connected")
-        until(lambda node=node: known_to(node) >= wanted - {node.peer}, 30, "all are known")
         status = node.ask("status")
         assert status["network"]["name"] == "the reading room"
         assert status["network"]["private"]

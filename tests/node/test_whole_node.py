@@ -108,6 +108,31 @@ async def test_a_worker_that_leaves_while_its_results_are_checked_is_paid_when_i
 
 
 @in_virtual_time
+async def test_a_lost_order_is_gone_on_with_as_soon_as_its_worker_is_met_again(
+    tmp_path: Path,
+) -> None:
+    """Not when the next try is due, for which a requester waits longer each time."""
+    async with some_nodes(tmp_path) as nodes:
+        ann, bob = await friends(nodes, "ann", "bob", faults=slow("bob", 10.0))
+        told: list[object] = []
+
+        async def place() -> None:
+            told.append(await does(ann, lambda: order(ann, bob)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place)
+            await trio.sleep(5)
+            bob.crash()
+            await trio.sleep(17)
+            assert told == []
+            await nodes.start("bob")
+            await until(lambda: bob.key in ann.member.mesh.peers)
+            await trio.sleep(2)
+            assert isinstance(told[0], Refused)  # what was computed is lost with the process
+        assert agreed(ann, bob) == (0, 0)
+
+
+@in_virtual_time
 async def test_work_that_takes_too_long_is_given_back_before_the_node_ends(tmp_path: Path) -> None:
     async with some_nodes(tmp_path) as nodes:
         ann, bob = await friends(nodes, "ann", "bob", faults=slow("bob", 100.0))

@@ -2,6 +2,7 @@
 """Found in the house: what is told, what is believed, and what happens without mDNS."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from node.host import mdns
 from node.host.host import Seen
 from node.host.mdns import (
     ADDRESSES_MAX,
+    HEARD_S,
     KIND,
     KNOWN_MAX,
     announcement,
@@ -34,8 +36,8 @@ def entry(**texts: Any) -> ServiceInfo:
     )
 
 
-def known(into: Any) -> Any:
-    return mdns._Known(NETWORK, ME, into)
+def known(into: Any, now_s: Callable[[], float] = lambda: 0.0) -> Any:
+    return mdns._Known(NETWORK, ME, into, now_s)
 
 
 def test_what_is_told_is_read_back() -> None:
@@ -146,6 +148,36 @@ def test_a_house_full_of_names_is_bounded() -> None:
     for number in range(1000):
         table.add(f"name {number}", entry(p=(number + 1000).to_bytes(32, "big").hex()))
     assert found.statistics().current_buffer_used == KNOWN_MAX
+
+
+def test_names_that_are_not_heard_any_more_make_room_for_who_comes() -> None:
+    into, found = trio.open_memory_channel[Seen](1000)
+    time_s = [0.0]
+    table = known(into, lambda: time_s[0])
+
+    def made_up(number: int) -> ServiceInfo:
+        return entry(p=(number + 1000).to_bytes(32, "big").hex())
+
+    for number in range(KNOWN_MAX):
+        table.add(f"name {number}", made_up(number))
+    table.add("x", entry())
+    assert found.statistics().current_buffer_used == KNOWN_MAX, "they were heard just now"
+    time_s[0] = HEARD_S
+    table.add("name 0", made_up(0))  # it is heard again
+    table.add("x", entry())
+    assert found.statistics().current_buffer_used == KNOWN_MAX + 1
+    assert {"x", "name 0"} < set(table._entries)
+    assert len(table._entries) == len(table._heard_s) == KNOWN_MAX
+
+
+async def test_whatever_an_entry_does_the_loop_goes_on() -> None:
+    """What a callback raises that comes through trio's token would end the whole node."""
+    into, _ = trio.open_memory_channel[Seen](10)
+    table = known(into)
+    table.add = lambda *_: 1 // 0
+    trio.lowlevel.current_trio_token().run_sync_soon(table.hear, "x", entry())
+    for _ in range(3):
+        await trio.lowlevel.checkpoint()
 
 
 def test_a_reader_that_is_gone_or_slow_loses_news_and_nothing_breaks() -> None:

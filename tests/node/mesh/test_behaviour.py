@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from node.mesh import behaviour as module
-from node.mesh.behaviour import BAN_S_MAX, BAN_S_MIN, FADE_S, Behaviour
+from node.mesh.behaviour import BAN_S_MAX, BAN_S_MIN, FADE_S, OWNERS_BAN_S_MAX, Behaviour
 from node.store.store import Database
 from node.store.tables import NETWORK
 from protocol.reasons import Reason
@@ -159,6 +159,30 @@ async def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> Non
         assert record is not None
         assert record.met == 3
         assert [known.of(key(number)) for number in (1, 2, 3)] == [None] * 3
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@in_virtual_time
+async def test_a_clock_that_is_set_back_makes_no_ban_longer_than_the_longest(
+    restarted: bool,
+) -> None:
+    store, ahead = SimulatedStore(ROOT / "tests"), VirtualClock(ahead_s=2 * 366 * 86_400.0)
+    async with store.open("network", NETWORK) as database:
+        known = Behaviour(ahead, database)
+        known.blame(KEY, Reason.BAD_SIGNATURE, "forged")
+        known.set_ban(key(2), 3600.0, Reason.BANNED, "the owner's word")
+        await known.save()
+        now = VirtualClock()
+        if restarted:
+            known = Behaviour(now, database)
+        else:
+            known._clock = now
+        now_s = now.now().wall_s
+        lengths = [each.until_s - now_s for each in (known.ban(KEY), known.ban(key(2))) if each]
+        assert lengths == [BAN_S_MAX, OWNERS_BAN_S_MAX]
+        await known.save()
+        again = Behaviour(now, database)
+        assert again._bans == known._bans
 
 
 class FullDisk:

@@ -25,9 +25,8 @@ from protocol.model import Manifest
 from protocol.reasons import Reason
 from tests.node.executor.virtual_time import in_virtual_time
 from tests.node.work.made_model import BODY, DIGEST, GRAPH, WEIGHTS, manifest
-from tests.node.work.pair import Seen, World, a_world
+from tests.node.work.pair import Seen, World, a_world, may_all
 
-FINE = (None, "")
 Serves = Callable[[Seen, Framed], Awaitable[None]]
 
 
@@ -38,16 +37,22 @@ def knows_nothing(world: World) -> Path:
 
 
 async def bring(
-    world: World, model: bytes = DIGEST, may_fetch: fetching.MayFetch = lambda _bytes: FINE
+    world: World, model: bytes = DIGEST, may_fetch: fetching.MayFetch = may_all
 ) -> AtHand:
     bob, ann = world.bob, world.ann
     wire: Callable[[bytes, str], AbstractAsyncContextManager[Framed]] = bob.wire
     return await fetch(bob.library, wire, ann.public, model, may_fetch)
 
 
-def _asked(asked: list[int], size_bytes: int) -> tuple[Reason | None, str]:
+async def _asked(asked: list[int], size_bytes: int) -> tuple[Reason | None, str]:
+    await trio.lowlevel.checkpoint()
     asked.append(size_bytes)
-    return FINE
+    return None, ""
+
+
+async def _spent(_size_bytes: int) -> tuple[Reason | None, str]:
+    await trio.lowlevel.checkpoint()
+    return Reason.QUOTA_SPENT, "enough for today"
 
 
 async def give(world: World, body: bytes, **blobs: bytes) -> bytes:
@@ -108,7 +113,7 @@ async def test_nothing_is_asked_for_beyond_what_may_be_fetched(tmp_path: Path) -
         await world.start()
         world.ann.library.lend(DIGEST, world.bob.public)
         with pytest.raises(Refused) as refused:
-            await bring(world, may_fetch=lambda _: (Reason.QUOTA_SPENT, "enough for today"))
+            await bring(world, may_fetch=_spent)
         assert refused.value.reason is Reason.QUOTA_SPENT
         assert list(blobs.iterdir()) == []
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from node.models.library import LENT_MAX, REFUSED_MAX, Library
+from node.models.lending import LENT_MAX
+from node.models.library import REFUSED_MAX, Library
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.model import Manifest
 from protocol.reasons import Reason
@@ -130,3 +131,15 @@ async def test_a_price_follows_from_the_shape(tmp_path: Path) -> None:
             model.price(((2, WIDTH + 1),))
         assert error.value.reason is Reason.INPUT_DEVIATES
         assert model.model().memory_bytes == 0
+
+
+@in_virtual_time
+async def test_a_model_of_ours_stays_ours_when_a_peer_brings_it_too(tmp_path: Path) -> None:
+    """It was added while it was fetched: else it could be let go, and lost what was measured."""
+    async with a_world(tmp_path) as world:
+        await world.start(world.ann)
+        library = world.ann.library
+        ours = await library.add(BODY, origin="", ours=True, batchable=True)
+        assert await library.add(BODY, origin=EVE.hex()) is ours
+        assert library.lending.is_kept(DIGEST)
+        assert not library.lending.may_know(DIGEST, EVE)

@@ -72,6 +72,11 @@ async def looks_fine(_manifest: Manifest, _graph: Path) -> None:
     await trio.lowlevel.checkpoint()
 
 
+async def may_all(*_: object) -> tuple[Reason | None, str]:
+    await trio.lowlevel.checkpoint()
+    return None, ""
+
+
 @dataclass(eq=False)
 class Node:
     """One node. It runs inside :meth:`run`, any number of times."""
@@ -85,7 +90,7 @@ class Node:
     knows: bool = True
     gift: str = "none"
     may_work: Callable[[], tuple[Reason | None, str]] = lambda: (None, "")
-    may_fetch: Callable[[object, int], tuple[Reason | None, str]] = lambda *_: (None, "")
+    may_fetch: Callable[[object, int], Awaitable[tuple[Reason | None, str]]] = may_all
     room_bytes: int = 1 << 28
     made_executor: Executor | None = None
     look: Look = looks_fine

@@ -12,7 +12,7 @@ from node.work.fetching import Fetching
 from node.work.wires import Wires
 from protocol.errors import Refused
 from protocol.reasons import Reason
-from tests.node.work.pair import Seen
+from tests.node.work.pair import Seen, may_all
 
 A_STRANGER, ANOTHER, A_FRIEND = Seen(b"s"), Seen(b"a"), Seen(b"f", trusted=True)
 
@@ -27,7 +27,7 @@ async def test_a_stranger_that_takes_its_time_keeps_no_friend_from_being_served(
     monkeypatch.setattr(fetching, "fetch", never)
     async with trio.open_nursery() as nursery:
         nobody = cast("Library", None), cast("Wires", type("W", (), {"wire": None}))
-        made = Fetching(nursery, *nobody, lambda *_: (None, ""), lambda *_, **__: None)
+        made = Fetching(nursery, *nobody, may_all, lambda *_, **__: None)
         made.want(A_STRANGER, b"one")
         made.want(ANOTHER, b"one")
         with pytest.raises(Refused) as refused:

@@ -29,6 +29,10 @@ async def test_an_order_that_was_paid_ended_well_for_both(tmp_path: Path) -> Non
         world.part()
         world.meet()
         await trio.sleep(60)
+        (row,) = world.bob.database.read("SELECT id FROM orders")
+        order = row[0]
+        assert isinstance(order, bytes)
+        world.bob.working.paid(world.ann.public, [order])  # its cheque is shown again
         assert len(world.ann.noted) == len(world.bob.noted) == 1
 
 

@@ -132,7 +132,12 @@ async def test_a_model_that_the_worker_lacks_is_fetched_from_who_orders_it(tmp_p
 async def test_a_model_that_may_not_be_fetched_is_refused_with_that_reason(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         world.bob.knows = False
-        world.bob.may_fetch = lambda *_: (Reason.QUOTA_SPENT, "enough for today")
+
+        async def spent(*_: object) -> tuple[Reason, str]:
+            await trio.lowlevel.checkpoint()
+            return Reason.QUOTA_SPENT, "enough for today"
+
+        world.bob.may_fetch = spent
         await world.start()
         reasons = []
         for _ in range(2):

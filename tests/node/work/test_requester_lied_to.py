@@ -11,8 +11,9 @@ import trio
 from node.mesh.framed import Framed
 from node.work.placed import Placed
 from node.work.tensors import FRAME_S_MAX
+from node.work.wires import Who
 from protocol.errors import Refused, RemoteProtocolError
-from protocol.frames import DocumentFrame, Paused
+from protocol.frames import CancelFrame, DocumentFrame, Paused
 from protocol.order import State
 from protocol.reasons import Reason
 from protocol.tensors import ElementType, Tensor
@@ -118,13 +119,36 @@ def test_a_worker_without_a_result_is_waited_for_only_as_long_as_the_order_lives
     lied_to(test, tmp_path)
 
 
-def test_a_worker_that_gives_no_ack_is_shown_the_same_cheque_again(tmp_path: Path) -> None:
+def test_a_worker_that_gives_no_ack_is_shown_the_same_cheque_at_once(tmp_path: Path) -> None:
+    """On a stream of its own: perhaps only that of the order was lost."""
+
     async def test(world: World) -> None:
+        world.bob.rogue = RogueWorker(world.bob, never_acks=True).serve
+        placed = await place(world)
+        assert placed.paid == placed.price
+        assert placed.acked
+        assert await world.agree() == (placed.price, 0)
+        assert states(world) == [State.SETTLED]
+
+    lied_to(test, tmp_path)
+
+
+def test_a_cheque_that_is_taken_nowhere_is_shown_again_after_the_next_meeting(
+    tmp_path: Path,
+) -> None:
+    async def takes_none(_peer: Who, wire: Framed) -> None:
+        await wire.take_document()
+        await wire.send(CancelFrame(Reason.BUSY.value))
+
+    async def test(world: World) -> None:
+        receipts = world.bob.receipts
+        serve, receipts.serve = receipts.serve, takes_none  # type: ignore[assignment, method-assign]  # it lies
         world.bob.rogue = RogueWorker(world.bob, never_acks=True).serve
         placed = await place(world)
         assert placed.paid == placed.price
         assert not placed.acked
         assert world.bob.accounts.books.account(world.ann.public).held_total == 0
+        receipts.serve = serve  # type: ignore[method-assign]  # it is honest again
         world.bob.rogue = None
         world.part()
         world.meet()

@@ -10,7 +10,7 @@ import trio
 
 from node.work import working
 from node.work.placed import Declined
-from node.work.results import OUTPUTS, Results
+from node.work.results import INPUTS, OUTPUTS, Results
 from node.work.working import FORGET_S
 from protocol.budget import BudgetRules
 from protocol.order import State
@@ -72,6 +72,26 @@ async def test_no_order_is_taken_whose_outputs_the_disk_has_no_room_for(tmp_path
         assert declined.value.reason is Reason.DISK_LOW
         assert asked[0] > 0
         assert world.bob.accounts.books.account(world.ann.public).claims == {}
+
+
+@in_virtual_time
+async def test_files_of_which_no_row_tells_are_dropped_at_the_start(tmp_path: Path) -> None:
+    """Inputs are written before the row of their order: a crash may come between the two."""
+    async with a_world(tmp_path) as world:
+        await world.start()
+        placed = await place(world)
+        ann = world.ann
+        await ann.results.keep(b"x" * 32, INPUTS, items(2), bytes(32))
+        ann.crash()
+        await ann.down.wait()
+        other = tmp_path / "ann" / "results" / "a note of its owner"
+        other.write_text("what is no file of an order stays")
+        await world.start(ann)
+        assert await ann.results.read(b"x" * 32, INPUTS) is None
+        assert await ann.results.read(placed.order, INPUTS)
+        assert other.exists()
+        taken = sum(each.stat().st_size for each in other.parent.iterdir())
+        assert ann.results.total_bytes == taken
 
 
 @in_virtual_time

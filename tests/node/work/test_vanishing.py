@@ -1,17 +1,22 @@
 # SPDX-License-Identifier: MIT
 """Whatever is lost, and at whatever step: both books come to agree, and work goes on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import trio
 
+from node.store.store import Statement
 from node.work.placed import Placed
+from node.work.wires import WORK
 from protocol.errors import CommonsError
+from protocol.statements import Accept
 from tests.node.executor.virtual_time import in_virtual_time
 from tests.node.work.made_model import items
 from tests.node.work.pair import Node, World, a_world
+from tests.node.work.rogues import RogueRequester
 
 #: All steps of a whole order on either side, and a few more; a test says when this is not so.
 SENDS, STEPS = range(1, 9), range(1, 40)
@@ -90,6 +95,39 @@ def test_a_connection_may_be_lost_at_every_step(tmp_path: Path, side: str, numbe
             await all_is_well(world)
 
     run()
+
+
+@in_virtual_time
+async def test_a_result_can_be_asked_for_again_before_its_row_is_written(tmp_path: Path) -> None:
+    """Else who is lost in that moment hears that there is none, and takes a billed order back."""
+    async with a_world(tmp_path) as world:
+        await world.start()
+        bob, rogue = world.bob, RogueRequester(world.ann, world.bob, items(2))
+        order = await rogue.order()
+        pen = bob.accounts._pen
+        write = pen._database.write
+        slow = trio.Event()
+
+        async def waits(statements: Sequence[Statement]) -> None:
+            await slow.wait()
+            await write(statements)
+
+        pen._database = SimpleNamespace(write=waits)  # a slow disk
+        for again in (False, True):
+            async with world.ann.wire(bob.public, WORK) as wire:
+                answer = await rogue.say(wire, order)
+                assert isinstance(answer, Accept), answer
+                if not again:
+                    await rogue.inputs(wire, order)
+                await rogue.outputs(wire)
+            await trio.sleep(1)
+        assert len(bob.working) == 1
+        slow.set()
+        await trio.sleep(1)
+        assert len(bob.working) == 0
+        async with world.ann.wire(bob.public, WORK) as wire:
+            assert isinstance(await rogue.say(wire, order), Accept)
+            await rogue.outputs(wire)
 
 
 @pytest.mark.parametrize("number", STEPS[::3])

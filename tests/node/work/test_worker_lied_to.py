@@ -31,7 +31,7 @@ from protocol.shapes import Salt
 from protocol.statements import Accept, Cancel, Order, Refuse, Result
 from protocol.tensors import ElementType, Tensor
 from tests.node.executor.virtual_time import in_virtual_time
-from tests.node.work.made_model import WIDTH, items
+from tests.node.work.made_model import BODY, WIDTH, items
 from tests.node.work.pair import NETWORK_ID, World, a_world
 from tests.node.work.rogues import SECRET, RogueRequester
 
@@ -331,6 +331,7 @@ def test_a_stranger_has_one_order_at_a_time(tmp_path: Path) -> None:
         async with a_world(tmp_path) as world:
             world.ann.member = False
             await world.start()
+            await world.bob.library.add(BODY, origin="", ours=True, served=True)
             rogue = RogueRequester(world.ann, world.bob, items(2))
             async with world.ann.wire(world.bob.public, WORK) as wire:
                 await lie(world, rogue, wire)
