@@ -36,6 +36,10 @@ async def listening(
             try:
                 await stack.enter_async_context(on(wanted))
             except OSError as error:
+                if error.errno == errno.EADDRNOTAVAIL:
+                    raise ConfigError(
+                        f"{error.strerror}: choose another one as mesh.listen."
+                    ) from error
                 if error.errno != errno.EADDRINUSE:
                     raise
                 if wanted == list(listen):

@@ -54,7 +54,7 @@ class Host(Protocol):
         ...
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
-        """Take SIGTERM and SIGINT inside the block, one after the other."""
+        """Take SIGTERM, SIGINT and SIGHUP inside the block, one after the other."""
         ...
 
     def serve(self, app: App, socket: str) -> AbstractAsyncContextManager[None]:

@@ -54,7 +54,7 @@ class MachineHost:
         return await probe(self._cache, self._clock)
 
     def signals(self) -> AbstractAsyncContextManager[AsyncIterator[int]]:
-        """Take SIGTERM and SIGINT inside the block, one after the other."""
+        """Take SIGTERM, SIGINT and SIGHUP inside the block, one after the other."""
         return _signals()
 
     def serve(self, app: App, socket: str) -> AbstractAsyncContextManager[None]:
@@ -79,5 +79,9 @@ class MachineHost:
 
 @asynccontextmanager
 async def _signals() -> AsyncIterator[AsyncIterator[int]]:
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+    wanted = [signal.SIGTERM, signal.SIGINT]
+    # A terminal that closes ends a node in order, too; but not under nohup, which ignores it.
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        wanted.append(signal.SIGHUP)
+    with trio.open_signal_receiver(*wanted) as received:
         yield received

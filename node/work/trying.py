@@ -38,6 +38,9 @@ from protocol.tensors import ElementType, Tensor
 #: A worker that has to fetch the model, and is asked again and again, is given up after so long.
 PATIENCE_S = 900.0
 
+#: The first pause before a worker is asked again; the next are twice as long, up to its wish.
+AGAIN_S_MIN = 0.2
+
 #: A lost connection is tried again so often before anything was accepted.
 LOSSES_MAX = 3
 
@@ -247,6 +250,7 @@ class Trying:
 
         patience_s = trio.current_time() + PATIENCE_S
         losses = 0
+        pause_s = AGAIN_S_MIN
         while True:
             try:
                 return await self._requester.place(
@@ -259,7 +263,9 @@ class Trying:
                     watch.begin("fetch", "the peer is fetching the model")
                 else:
                     watch.begin("wait", str(declined))
-                await trio.sleep(max(1.0, declined.retry_s))
+                # Asked to come back in seconds: a small model is there long before.
+                await trio.sleep(min(pause_s, max(1.0, declined.retry_s)))
+                pause_s *= 2
             except TransportError:
                 losses += 1
                 if losses == LOSSES_MAX:

@@ -112,7 +112,16 @@ async def test_a_machine_without_free_ports_is_told_what_to_do(tmp_path: Path) -
 async def test_whatever_else_is_wrong_is_not_tried_on_other_ports(tmp_path: Path) -> None:
     async with a_database(tmp_path) as database:
         ports = Ports()
-        ports.all_taken, ports.error = True, errno.EADDRNOTAVAIL
+        ports.all_taken, ports.error = True, errno.EACCES
         with pytest.raises(OSError, match="as the test wants it"):
             await listens(ports, database)
         assert len(ports.asked) == 1
+
+
+@in_virtual_time
+async def test_an_address_that_this_machine_has_not_is_the_owners_to_mend(tmp_path: Path) -> None:
+    async with a_database(tmp_path) as database:
+        ports = Ports()
+        ports.all_taken, ports.error = True, errno.EADDRNOTAVAIL
+        with pytest.raises(ConfigError, match="choose another one"):
+            await listens(ports, database)

@@ -27,7 +27,18 @@ async def test_signals_come_one_after_the_other_inside_the_block(host: MachineHo
             assert await anext(received) == signal.SIGTERM
             os.kill(os.getpid(), signal.SIGINT)
             assert await anext(received) == signal.SIGINT
+            os.kill(os.getpid(), signal.SIGHUP)  # the terminal was closed
+            assert await anext(received) == signal.SIGHUP
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+async def test_under_nohup_a_terminal_that_closes_ends_nothing(host: MachineHost) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        async with host.signals():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_the_watchdog_is_read_from_the_environment(host: MachineHost) -> None:
