@@ -55,7 +55,7 @@ def main(words: list[str]) -> int:
 def _beside(name: str, words: Sequence[str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Run one lane beside the block."""
     with (
-        tempfile.TemporaryDirectory(prefix="commons-tests-") as folder,
+        tempfile.TemporaryDirectory(prefix="c-") as folder,
         _log(name).open("wb") as log,
     ):
         Path(folder).chmod(0o1777)

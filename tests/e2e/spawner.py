@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 
 HURRY = "--hurry"
 """Adverts live shorter and neighbours are proven sooner: what that promises can be waited for."""
@@ -26,7 +27,20 @@ def main() -> None:
     import node.real  # noqa: F401 - and what it needs: libp2p takes a second
 
     gc.freeze()  # what is shared stays shared
+    # What ends the tests reaches the spawner as well: it must not leave without its nodes.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1))
     living: set[int] = set()
+    try:
+        _serve(living)
+    finally:
+        for pid in living:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _serve(living: set[int]) -> None:
+    """Fork for each line, until there is none."""
     _say("ready")
     for line in sys.stdin:
         wanted = json.loads(line)
@@ -40,8 +54,6 @@ def main() -> None:
             _become(wanted["environ"], wanted["arguments"], wanted["out"], wanted["log"])
         living.add(pid)
         _say(str(pid))
-    for pid in living:
-        os.kill(pid, signal.SIGKILL)
 
 
 def _say(text: str) -> None:
@@ -63,6 +75,9 @@ def _hurry() -> None:
 def _become(environ: Mapping[str, str], arguments: list[str], out: str, log: str) -> None:
     from node.cli.main import main as commons
 
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     os.environ.clear()
     os.environ.update(environ)

@@ -131,7 +131,7 @@ def test_the_order_of_a_try_is_taken_back_on_ctrl_c(monkeypatch: pytest.MonkeyPa
         finally:
             stopped.append(True)
 
-    words = ["try", WORKER, "m.onnx", "--json"]
+    words = ["try", WORKER, "README.md", "--json"]
     with running(FakeNode(try_model=hold), monkeypatch):
         with subprocess.Popen(
             [sys.executable, "-m", "node.cli.main", *words],

@@ -92,7 +92,7 @@ COMMANDS = [
     ["resume"],
     ["limits"],
     ["log"],
-    ["try", "x", "m.onnx"],
+    ["try", "x", str(ROOT / "README.md")],
 ]
 
 

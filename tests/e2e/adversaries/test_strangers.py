@@ -72,9 +72,9 @@ class TestStrangers:
             peak_mib = trio.run(fill, besieged, 32 * min(many, 4))
             sys.stdout.write(f"\nat most {peak_mib:+.1f} MiB meanwhile")
         assert peak_mib < PEAK_MIB_MAX
-        # What the allocator has kept is used again.
+        # What the allocator has kept is used again: twice is not twice as much.
         again_mib = trio.run(fill, besieged, 16 * min(many, 4))
-        assert again_mib < PEAK_MIB_MAX / 4
+        assert max(peak_mib, 0) + again_mib < PEAK_MIB_MAX
 
     def test_what_breaks_the_rules_of_yamux(self, besieged: Victim, many: int) -> None:
         with besieged.attacked("oversized and impossible Yamux frames"):
