@@ -13,8 +13,8 @@ from simulations.node import MadeNode, MadeNodes
 from tests.node.executor.virtual_time import in_virtual_time
 from tests.node.whole_nodes import agreed, does, friends, is_joined, order, some_nodes
 
-#: Each takes most of a second; the whole row is run with the slow tests.
-SEEDS = [seed if seed < 2 else pytest.param(seed, marks=pytest.mark.slow) for seed in range(20)]
+#: Each takes a second; the soak has many more of them.
+SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 60))]
 
 
 async def _orders(one: MadeNode, other: MadeNode, enough: trio.Event) -> None:
