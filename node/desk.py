@@ -6,9 +6,7 @@ what needs one is refused as `recovering`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -71,14 +69,7 @@ class Desk:
 
     async def wait_end(self) -> None:
         """Wait until the node is to end, or to be in another network."""
-        async with trio.open_nursery() as nursery:
-
-            async def wait(event: trio.Event) -> None:
-                await event.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(wait, self.stopping)
-            nursery.start_soon(wait, self._moving)
+        await self._moving.wait()
 
     def entered(self, member: Membership) -> None:
         """Be in a network from now on."""
@@ -246,11 +237,9 @@ class Desk:
 
         trying = self._joined().trying
         addresses = self._joined().addresses_of(peer)
-        tried = await trying.try_model(
+        return await trying.try_model(
             peer, model, items=items, wanted=sizes, addresses=addresses, progress=progress
         )
-        told: dict[str, Any] = tried.as_document()
-        return Tried(**{each.name: told[each.name] for each in fields(Tried)})
 
     # --- inside ---------------------------------------------------------------------------------
 

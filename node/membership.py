@@ -87,7 +87,7 @@ class Membership:
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where others may dial this node."""
-        return announced(self.mesh.addresses, self.ground.config.mesh.announce)
+        return _addresses(self.ground, self.mesh)
 
     def addresses_of(self, key: bytes) -> tuple[str, ...]:
         """Say where a node can be dialled, as far as its advert is known."""
@@ -177,7 +177,7 @@ async def member_of(network: Network, ground: Ground) -> AsyncIterator[Membershi
             *(viewing, world.clock, cache),
             bootstrap=bootstrap,
             host=world.host if config.mesh.mdns else None,
-            addresses=lambda: announced(mesh.addresses, config.mesh.announce),
+            addresses=partial(_addresses, ground, mesh),
         )
         member = Membership(
             *(ground, network, accounts, reach, description, mesh, viewing, discovery),
@@ -222,12 +222,13 @@ class _Introduction:
         return self._accounts.totals(peer)
 
 
+def _addresses(ground: Ground, mesh: Mesh) -> tuple[str, ...]:
+    return announced(mesh.addresses, ground.config.mesh.announce)
+
+
 def _description(
     ground: Ground, network: Network, accounts: Accounts, mesh: Mesh, reach: Reach
 ) -> Description:
-    def addresses() -> Sequence[str]:
-        return announced(mesh.addresses, ground.config.mesh.announce)
-
     return Description(
         keypair=ground.identity.keypair,
         network=network.id,
@@ -235,7 +236,7 @@ def _description(
         config=ground.config,
         clock=ground.world.clock,
         probe=ground.probe,
-        addresses=addresses,
+        addresses=partial(_addresses, ground, mesh),
         reach=reach.of,
         models=ground.models_at_hand,
         ttl_s=TTL_S,

@@ -11,6 +11,7 @@ import stat
 import tempfile
 from pathlib import Path
 
+from node.durable import sync
 from node.errors import ConfigError
 
 #: Only the owner reads and writes.
@@ -105,11 +106,7 @@ def _written(path: Path, data: bytes) -> Path:
 def _settle(folder: Path) -> None:
     """Have the disk keep the names in a folder; some file systems cannot, and need not."""
     with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(folder)
 
 
 def _says(error: OSError) -> str:

@@ -90,8 +90,7 @@ def credit_info(member: Membership | None) -> CreditInfo:
     """Show the books of the network."""
     if member is None:
         return CreditInfo(0, 0, 0, 0, 0)
-    accounts = member.accounts.books.accounts.values()
-    earned = sum(each.held_total for each in accounts)
+    accounts, earned = member.accounts.books.accounts.values(), member.earned_cu
     spent = sum(each.signed_total for each in accounts)
     bucket = member.accounts.books.bucket
     return CreditInfo(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import trio
 
 from node.happenings import Happenings
+from node.leaves import innermost
 from node.log import Log
 
 Task = Callable[[], Awaitable[None]]
@@ -76,6 +77,5 @@ class Supervised:
 
 def words(error: BaseException) -> str:
     """Name the innermost error of a group: the rest is structure."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    inner = innermost(error)
+    return f"{type(inner).__name__}: {inner}"

@@ -9,9 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from protocol.errors import RemoteProtocolError
-from protocol.keys import parse_peer_id
-
 #: The size of a message that carries no data: the head of a Yamux frame.
 WORD_BYTES = 12
 
@@ -77,40 +74,6 @@ class Link:
         self.back.drop()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where somebody may listen."""
-
-    family: str
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        """Write it as a multiaddr."""
-        return f"/{self.family}/{self.host}/tcp/{self.port}"
-
-
 def family_of(host: str) -> str:
     """Tell the kind of an address of a host."""
     return "ip6" if ":" in host else "ip4"
-
-
-def parse_address(text: str) -> tuple[Place, bytes | None]:
-    """Read a multiaddr with or without a peer; ValueError when it is no such thing."""
-    match text.split("/"):
-        case ["", "ip4" | "ip6" as family, host, "tcp", port, *rest] if port.isdecimal():
-            place = Place(family, host, int(port))
-        case _:
-            raise ValueError(f"{text!r} is not like /ip4/10.0.0.1/tcp/4001")
-    if family_of(host) != family or place.port > 0xFFFF:
-        raise ValueError(f"{text!r} has an impossible host or port")
-    match rest:
-        case []:
-            return place, None
-        case ["p2p", name]:
-            try:
-                return place, parse_peer_id(name)
-            except RemoteProtocolError as error:
-                raise ValueError(f"{text!r} names no peer: {error}") from None
-        case _:
-            raise ValueError(f"{text!r} goes on after the port")

@@ -15,10 +15,11 @@ from contextlib import asynccontextmanager
 
 import trio
 
+from node.mesh.address import Address, parse_address
 from node.mesh.transport import OPEN_S_MAX, Service, Unreachable
 from protocol.keys import Keypair, peer_id
 from simulations.connection import SimulatedConnection
-from simulations.network import WILDCARDS, Link, Place, Way, family_of, parse_address
+from simulations.network import WILDCARDS, Link, Way, family_of
 
 #: What a handshake weighs in one direction: TCP's, Noise's and Yamux's, roughly.
 HANDSHAKE_BYTES = 300
@@ -33,7 +34,7 @@ class Net:
     def __init__(self) -> None:
         """Begin with nobody."""
         self.endpoints: dict[SimulatedEndpoint, None] = {}
-        self.listening: dict[Place, SimulatedEndpoint] = {}
+        self.listening: dict[Address, SimulatedEndpoint] = {}
         self._links: dict[Link, None] = {}
         self._cut: set[frozenset[str]] = set()
         self._frozen: set[str] = set()
@@ -91,7 +92,7 @@ class Net:
         for _ in PORTS:
             port = self._next_ports.get(host, PORTS.start)
             self._next_ports[host] = port + 1 if port + 1 in PORTS else PORTS.start
-            if Place(family_of(host), host, port) not in self.listening:
+            if Address(family_of(host), host, port) not in self.listening:
                 return port
         raise OSError(errno.EADDRINUSE, f"all ports of {host} are taken")
 
@@ -141,7 +142,7 @@ class SimulatedEndpoint:
         self.tasks = tasks
         self.ended = ""  # why
         self._net = net
-        self._places: list[Place] = []
+        self._places: list[Address] = []
         self._connections: dict[SimulatedConnection, None] = {}
         net.endpoints[self] = None
 
@@ -160,12 +161,14 @@ class SimulatedEndpoint:
         family = family_of(self.host)
         for address in addresses:
             asked, _ = parse_address(address)
-            if asked.host == WILDCARDS[asked.family] and asked.family != family:
+            if asked.kind not in WILDCARDS:
+                raise ValueError(f"cannot listen on the name {asked.host}: give an address")
+            if asked.host == WILDCARDS[asked.kind] and asked.kind != family:
                 continue  # a host without this family has no address that this could mean
             if asked.host not in (self.host, WILDCARDS[family]):
                 text = f"{asked.host} is not the address of this host, which is {self.host}"
                 raise OSError(errno.EADDRNOTAVAIL, text)
-            place = Place(family, self.host, asked.port or self._net.port(self.host))
+            place = Address(family, self.host, asked.port or self._net.port(self.host))
             if place in self._net.listening:
                 raise OSError(errno.EADDRINUSE, f"somebody listens on {place} already")
             self._net.listening[place] = self
@@ -225,7 +228,7 @@ class SimulatedEndpoint:
 class Call:
     """One try to reach somebody. What is said goes over the link that is then the connection's."""
 
-    def __init__(self, net: Net, caller: SimulatedEndpoint, place: Place, peer: bytes) -> None:
+    def __init__(self, net: Net, caller: SimulatedEndpoint, place: Address, peer: bytes) -> None:
         """Lay the link."""
         self.refused = f"no answer within {OPEN_S_MAX:g} s"
         self._net = net
@@ -258,7 +261,7 @@ class Call:
         """Knock. Who listens shows its key, then the caller does."""
         caller, link = self._caller, self._link
         host = caller.host
-        remote = str(Place(family_of(host), host, self._net.port(host)))
+        remote = str(Address(family_of(host), host, self._net.port(host)))
         listener = self._net.listening.get(self._place)
         if not listener:
             return self._answer("nobody listens there")

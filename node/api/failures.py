@@ -5,11 +5,10 @@ What is not in here is a mistake of ours. It is answered with a constant text, s
 knows what stands in it, and goes to the log with its traceback.
 """
 
-from collections.abc import Iterator
-
 import trio
 
 from node.errors import ConfigError, NotFound
+from node.leaves import leaves
 from node.mesh.transport import TransportError
 from protocol.errors import Refused, RemoteProtocolError
 from protocol.reasons import Reason
@@ -46,7 +45,7 @@ def answer_to(error: BaseException) -> Answer | None:
     The first of several out of a nursery is told, as the command line does. One that nobody
     foresaw is never hidden behind the others.
     """
-    answers = [_answer(leaf) for leaf in _leaves(error)]
+    answers = [_answer(leaf) for leaf in leaves(error)]
     return answers[0] if None not in answers else None
 
 
@@ -91,11 +90,3 @@ def _answer(error: BaseException) -> Answer | None:
 
 def _of(status: int, reason: Reason, detail: str, next_step: str = "") -> Answer:
     return failure(status, reason, detail or reason.sentence, next_step or reason.next_step)
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error

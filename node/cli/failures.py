@@ -8,11 +8,11 @@ import errno
 import os
 import select
 import sys
-from collections.abc import Iterator
 
 from node.cli.output import complain
 from node.errors import ConfigError, NotFound, TakenError
 from node.exits import ExitCode
+from node.leaves import leaves
 from protocol.errors import CommonsError, Refused
 
 
@@ -39,12 +39,12 @@ def tell(error: BaseException) -> ExitCode | None:
     A trio nursery wraps what its tasks raise in groups. The first of several is told: a person
     can act on one thing, and what follows is often caused by it.
     """
-    leaves = list(_leaves(error))
-    if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
+    found = list(leaves(error))
+    if any(isinstance(leaf, KeyboardInterrupt) for leaf in found):
         return ExitCode.INTERRUPTED
-    if not all(isinstance(leaf, FORESEEN) for leaf in leaves):
+    if not all(isinstance(leaf, FORESEEN) for leaf in found):
         return None
-    match leaves[0]:
+    match found[0]:
         case CommonsError() as told:
             complain(f"{told.reason}: {told.detail or told.reason.sentence}")
             complain(told.reason.next_step)
@@ -63,14 +63,6 @@ def tell(error: BaseException) -> ExitCode | None:
         case OSError() as told:
             return _tell_os_error(told)
     return None
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def _tell_os_error(error: OSError) -> ExitCode:

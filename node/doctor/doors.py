@@ -14,6 +14,7 @@ from node.api.documents import Finding
 from node.doctor.keeping import remembered
 from node.doctor.looks import failure, passed, warning
 from node.doctor.scene import Scene
+from node.leaves import innermost
 from node.networks import parse_bootstrap
 from node.store.settings import PORT
 
@@ -137,9 +138,7 @@ async def _why_not(host: str, port: int) -> str:
             await (await trio.open_tcp_stream(host, port)).aclose()
             return ""
     except OSError as error:
-        inner = error.__cause__
-        if isinstance(inner, BaseExceptionGroup):  # trio tries each address of a name
-            inner = inner.exceptions[0]
+        inner = innermost(error.__cause__ or error)  # trio tries each address of a name
         told = inner if isinstance(inner, OSError) else error
         return told.strerror or str(told) or type(told).__name__
     return f"no answer within {DIAL_S:g} s"

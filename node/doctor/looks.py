@@ -14,6 +14,7 @@ import trio
 
 from node.api.documents import Finding
 from node.executor.aside import glance
+from node.leaves import innermost
 
 SceneT = TypeVar("SceneT")
 
@@ -105,7 +106,6 @@ async def _taken(scene: SceneT, look: Look[SceneT]) -> Sequence[Finding]:
 
 def words_of(error: BaseException) -> str:
     """Name the innermost error of a group, in bearable length and without its full stop."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    inner = innermost(error)
+    text = f"{type(inner).__name__}: {inner}" if str(inner) else type(inner).__name__
     return text[:WORDS_MAX].rstrip(".")

@@ -23,6 +23,7 @@ import trio
 from node.mesh.meter import Meter
 from node.mesh.transport import Lost, Stream, TransportError
 from node.mesh.waiting import Room, Waiting
+from node.nurseries import plain_nursery
 from protocol.channel import Channel, NoFrame
 from protocol.errors import ProtocolError, RemoteProtocolError
 from protocol.frames import (
@@ -385,22 +386,16 @@ class Framed:
 @asynccontextmanager
 async def running(wire: Framed) -> AsyncIterator[Framed]:
     """Run a stream of frames inside the block; when the block fails the stream is reset."""
-    failed: Exception | None = None
-    async with trio.open_nursery() as nursery:
+    async with plain_nursery() as nursery:
         nursery.start_soon(wire.run)
         try:
             yield wire
             await wire.settle(nursery)
-        except Exception as error:  # noqa: BLE001 - raised again below, outside of the nursery's group
-            failed = error
-            await wire.stream.reset()
         except BaseException:
             await wire.stream.reset()
             raise
         finally:
             nursery.cancel_scope.cancel()
-    if failed is not None:
-        raise failed
 
 
 def framed(stream: Stream) -> AbstractAsyncContextManager[Framed]:

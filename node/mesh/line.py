@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 
 import trio
 
+from node.leaves import innermost
 from node.log import Log
 from node.mesh.framed import Framed
 from node.mesh.transport import Lost, TransportError
@@ -214,9 +215,7 @@ async def _end(wire: Framed) -> None:
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:
     """Give one of the errors that ended the streams; they have one cause mostly."""
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    error = innermost(group)
     assert isinstance(error, Exception)
     return error
 

@@ -23,13 +23,13 @@ import trio
 
 from node.clock import Clock
 from node.config import MeshConfig
+from node.leaves import leaves, the_only
 from node.log import Log
 from node.mesh.behaviour import Ban, Behaviour
 from node.mesh.defence import Defence
 from node.mesh.dialing import Dials
 from node.mesh.framed import Framed, Pace, running
 from node.mesh.hello import HELLO, Greeter, Introduction
-from node.mesh.leaves import leaves, the_only
 from node.mesh.meetings import Meetings, OnLeft, OnMet
 from node.mesh.meter import Meter
 from node.mesh.peer import Link, Peer

@@ -6,7 +6,6 @@ of the connection, or of this process. Nothing is asked for whose size is not kn
 says it, and the manifest itself has a cap. From several peers at once is not done here.
 """
 
-import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 
 import trio
 
+from node.durable import sync
 from node.executor.aside import aside
 from node.mesh.framed import Framed
 from node.mesh.transport import Lost
@@ -193,14 +193,6 @@ def _keep_part(part: Path, blobs: Path, blob: _Blob) -> None:
         detail = f"other bytes than those of {blob.digest.hex()}"
         raise RemoteProtocolError(Reason.BAD_PROOF, detail)
     part.chmod(BLOB_MODE)
-    _sync(part)
+    sync(part)
     part.replace(blobs / blob.digest.hex())
-    _sync(blobs)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(blobs)

@@ -7,7 +7,6 @@ name finds it whole. This module knows no onnx: it belongs to the daemon.
 """
 
 import errno
-import os
 import shutil
 import stat
 import tempfile
@@ -17,6 +16,7 @@ from filecmp import cmp
 from hashlib import sha256
 from pathlib import Path
 
+from node.durable import sync
 from protocol.errors import Refused
 from protocol.limits import TENSORS_MAX
 from protocol.reasons import Reason
@@ -99,9 +99,9 @@ class Incoming:
                 named.touch()  # it is wanted again: it is no blob that may go as the oldest one
                 continue
             path.chmod(BLOB_MODE)
-            _sync(path)
+            sync(path)
             path.replace(named)
-        _sync(self._blobs)
+        sync(self._blobs)
 
     def discard(self) -> None:
         """Forget what was not kept."""
@@ -147,11 +147,3 @@ def _is_same(path: Path, named: Path) -> bool:
     except FileNotFoundError:
         return False
     return stat.S_ISREG(there.st_mode) and cmp(path, named, shallow=False)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import trio
 
+from node.durable import sync
 from node.executor.aside import aside
+from node.nurseries import plain_nursery
 from node.paths import Paths, make_private
 from node.store.connection import Connection, Watch
 from node.store.groups import Groups, Write
@@ -58,17 +60,12 @@ class FileStore:
 @asynccontextmanager
 async def serving(groups: Groups) -> AsyncIterator[Groups]:
     """Do writes inside the block. An error of the block comes out as it is, not in a group."""
-    failed: Exception | None = None
-    async with trio.open_nursery() as nursery:
+    async with plain_nursery() as nursery:
         nursery.start_soon(groups.run)
         try:
             yield groups
-        except Exception as error:  # noqa: BLE001 - raised again below, outside of the nursery
-            failed = error
         finally:
             groups.close()
-    if failed is not None:
-        raise failed
 
 
 def checked_name(name: str) -> str:
@@ -89,7 +86,7 @@ class _Files:
             # The writer closes last: only then does SQLite move the log into the database.
             self._writer = opened.enter_context(closing(Connection(path, watch=watch)))
             self._writer.prepare(migrations)
-            _sync(path.parent)  # what a folder lists is not durable by itself
+            sync(path.parent)  # what a folder lists is not durable by itself
             self._reader = opened.enter_context(closing(Connection(path, reads_only=True)))
             self._opened = opened.pop_all()
 
@@ -126,11 +123,3 @@ def _make_file(path: Path) -> None:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE))
     if path.stat().st_mode & 0o077:
         path.chmod(FILE_MODE)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

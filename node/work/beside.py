@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import trio
 
 from node.log import Log
+from node.nurseries import plain_nursery
 
 log = Log()
 
@@ -29,15 +30,10 @@ async def beside(*tasks: Callable[[], Awaitable[None]]) -> AsyncIterator[trio.Nu
 
     An error of the block comes out as it is, not in a group.
     """
-    failed: Exception | None = None
-    async with trio.open_nursery() as nursery:
+    async with plain_nursery() as nursery:
         for task in tasks:
             nursery.start_soon(task)
         try:
             yield nursery
-        except Exception as error:  # noqa: BLE001 - raised again below, outside of the nursery
-            failed = error
         finally:
             nursery.cancel_scope.cancel()
-    if failed is not None:
-        raise failed

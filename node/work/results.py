@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from struct import pack, unpack_from
 
+from node.durable import sync
 from node.executor.aside import aside
 from node.executor.executor import Item
 from node.models.incoming import full_disk_explained
@@ -93,11 +94,7 @@ class Results:
             except BaseException:
                 unfinished.unlink(missing_ok=True)
                 raise
-            folder = os.open(self._folder, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(self._folder)
         return size_bytes - before_bytes
 
     def _read(self, order: bytes, what: str) -> tuple[bytes, list[Item]] | None:

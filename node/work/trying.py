@@ -7,7 +7,7 @@ model, computes, and is checked and paid. What each part took is told with the r
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from node.work.checking import OWN
 from node.work.computing import compute
 from node.work.placed import Declined, Phase, Placed
 from node.work.requester import Requester
+from node.work.tried import Tried as Tried
 from protocol.canon import encode
 from protocol.cid import format_cid
 from protocol.errors import Refused
@@ -69,40 +70,6 @@ _NUMBERS = {
 
 Progress = Callable[[str, str], None]
 """Told of each part as it begins: its name, and a sentence for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """What became of it. `owed_before` and `owed_after` are what this node owes the worker in all.
-
-    `wrong` is the code of what is wrong with item `wrong_item`, empty when nothing is. `times_s`
-    says how long each part took, in order; `numbers` are the first of the first output.
-    """
-
-    worker: str
-    model: str
-    name: str
-    comparator: int
-    tolerance: int
-    why: str
-    sizes: Mapping[str, int]
-    items: int
-    price_cu: int
-    paid_cu: int
-    is_gift: bool
-    acked: bool
-    checked: int
-    wrong: str
-    wrong_item: int
-    owed_before: int
-    owed_after: int
-    times_s: Mapping[str, float]
-    output: str
-    numbers: tuple[float, ...]
-
-    def as_document(self) -> dict[str, object]:
-        """Write it as JSON has it."""
-        return asdict(self)
 
 
 class _Watch:
@@ -173,8 +140,6 @@ class Trying:
             worker=peer_id(worker),
             model=format_cid(model.digest),
             name=model.manifest.name,
-            comparator=model.manifest.comparator,
-            tolerance=model.manifest.tolerance,
             why=why,
             sizes=dict(zip(model.manifest.symbols, free, strict=True)),
             items=items,

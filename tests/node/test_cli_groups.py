@@ -18,7 +18,7 @@ FOLDER = ROOT / "node" / "cli"
 LIGHT = {
     *("argparse", "collections.abc", "contextlib", "errno", "io", "json", "os", "pathlib"),
     *("platform", "select", "sys", "typing", "importlib", "importlib.util"),
-    *("node", "node.errors", "node.exits", "node.printable"),
+    *("node", "node.errors", "node.exits", "node.leaves", "node.printable"),
     *("protocol.errors", "protocol.reasons"),
 }
 """What a file of node/cli/ may import at its top."""

@@ -18,6 +18,7 @@ from tests.node.whole_nodes import (
     does,
     friends,
     order,
+    ordering,
     said,
     slow,
     some_nodes,
@@ -114,13 +115,7 @@ async def test_a_lost_order_is_gone_on_with_as_soon_as_its_worker_is_met_again(
     """Not when the next try is due, for which a requester waits longer each time."""
     async with some_nodes(tmp_path) as nodes:
         ann, bob = await friends(nodes, "ann", "bob", faults=slow("bob", 10.0))
-        told: list[object] = []
-
-        async def place() -> None:
-            told.append(await does(ann, lambda: order(ann, bob)))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(place)
+        async with ordering(ann, bob) as told:
             await trio.sleep(5)
             bob.crash()
             await trio.sleep(17)
@@ -136,13 +131,7 @@ async def test_a_lost_order_is_gone_on_with_as_soon_as_its_worker_is_met_again(
 async def test_work_that_takes_too_long_is_given_back_before_the_node_ends(tmp_path: Path) -> None:
     async with some_nodes(tmp_path) as nodes:
         ann, bob = await friends(nodes, "ann", "bob", faults=slow("bob", 100.0))
-        told: list[object] = []
-
-        async def place() -> None:
-            told.append(await does(ann, lambda: order(ann, bob)))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(place)
+        async with ordering(ann, bob) as told:
             await trio.sleep(7)
             begin_s = trio.current_time()
             await bob.stop()

@@ -33,6 +33,7 @@ from tests.node.whole_nodes import (
     knows_all,
     moved,
     order,
+    ordering,
     said,
     slow,
     some_nodes,
@@ -86,13 +87,7 @@ async def test_work_that_runs_when_the_network_is_changed_is_ended_or_given_back
 ) -> None:
     async with some_nodes(tmp_path) as nodes:
         ann, bob = await friends(nodes, "ann", "bob", faults=slow("bob", 100.0))
-        told: list[object] = []
-
-        async def place() -> None:
-            told.append(await does(ann, lambda: order(ann, bob)))
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(place)
+        async with ordering(ann, bob) as told:
             await trio.sleep(5)
             await said(bob, "POST", "use", {"network": "commons"})
             await until(lambda: bob.readies[-1].network == "commons", 60)

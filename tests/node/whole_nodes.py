@@ -134,6 +134,19 @@ async def does(node: MadeNode, work: Callable[[], Awaitable[Given]]) -> Given | 
     return done[0] if done else None
 
 
+@asynccontextmanager
+async def ordering(requester: MadeNode, worker: MadeNode) -> AsyncIterator[list[object]]:
+    """Have an order placed beside the block; give the list that what became of it comes into."""
+    told: list[object] = []
+
+    async def place() -> None:
+        told.append(await does(requester, lambda: order(requester, worker)))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(place)
+        yield told
+
+
 def slow(name: str, seconds: float) -> dict[str, Faults]:
     """Let each call of one node's executor take so much longer."""
     return {name: lambda _called: late(seconds)}

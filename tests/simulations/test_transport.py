@@ -10,10 +10,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from node.mesh.address import parse_address
 from node.mesh.transport import OPEN_S_MAX, Connection, Service, Unreachable
 from protocol.keys import Keypair
 from simulations.connection import contained
-from simulations.network import Way, parse_address
+from simulations.network import Way
 from simulations.stream import WINDOW_BYTES, SimulatedStream
 from simulations.transport import Net, SimulatedEndpoint
 from tests.node.executor.virtual_time import in_virtual_time

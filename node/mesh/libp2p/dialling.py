@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 import trio
 
-from node.mesh.libp2p.addresses import Address, of_socket, parse_address
+from node.leaves import innermost
+from node.mesh.address import Address, parse_address
+from node.mesh.libp2p.addresses import of_socket
 from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.limits import ADDRESSES_MAX, DIAL_S
 from node.mesh.libp2p.noise import Identity, Records
@@ -63,9 +65,7 @@ async def _dial_one(identity: Identity, peer: bytes, address: Address) -> tuple[
 
 def _in_words(error: Exception) -> str:
     """Say what the system said, without the group in which trio wraps several tries."""
-    cause = error.__cause__
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
+    cause = innermost(error.__cause__ or error)
     if isinstance(error, OSError) and isinstance(cause, OSError):
         error = cause
     return (isinstance(error, OSError) and error.strerror) or str(error)

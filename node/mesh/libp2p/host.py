@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import trio
 
 from node.log import Log
-from node.mesh.libp2p.addresses import Address, of_socket, real
+from node.mesh.address import Address
+from node.mesh.libp2p.addresses import of_socket, real
 from node.mesh.libp2p.asked import with_asked
 from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.connections import MuxedConnection

@@ -14,7 +14,8 @@ from contextlib import ExitStack
 import trio
 
 from node.log import Log
-from node.mesh.libp2p.addresses import Address, of_socket, parse_address
+from node.mesh.address import Address, parse_address
+from node.mesh.libp2p.addresses import of_socket
 from node.mesh.libp2p.limits import HANDSHAKE_S, HANDSHAKES_MAX
 
 _BACKLOG = 128

@@ -15,9 +15,9 @@ import trio
 
 from node.clock import SystemClock
 from node.config import MeshConfig
+from node.mesh.address import parse_address
 from node.mesh.behaviour import Behaviour
 from node.mesh.framed import Framed
-from node.mesh.libp2p.addresses import parse_address
 from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.host import Libp2pEndpoint
 from node.mesh.libp2p.noise import identity

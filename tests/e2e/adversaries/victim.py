@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from node.clock import SystemClock
-from node.mesh.libp2p.addresses import parse_address
+from node.mesh.address import parse_address
 from node.networks import Network, Networks
 from node.paths import find_paths
 from tests.e2e.adversaries.callers import Target

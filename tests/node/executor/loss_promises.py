@@ -12,10 +12,10 @@ from tests.node.executor.promises import (
     Promise,
     ask,
     floats,
-    leave_after,
     refuses,
     works,
 )
+from tests.node.leaving import leave_after
 
 # --- leaving --------------------------------------------------------------------------------------
 

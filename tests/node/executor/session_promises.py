@@ -22,9 +22,9 @@ from tests.node.executor.promises import (
     ask,
     data_of,
     floats,
-    leave_after,
     refuses,
 )
+from tests.node.leaving import leave_after
 
 NOTHING = floats(dims=(0, 2))
 OTHER = Group("bob", trusted=True)

@@ -38,11 +38,11 @@ from tests.node.executor.promises import (
     ask,
     data_of,
     floats,
-    leave_after,
     refuses,
     until,
     works,
 )
+from tests.node.leaving import leave_after
 
 pytestmark = [
     pytest.mark.slow,

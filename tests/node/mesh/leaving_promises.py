@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from node.mesh.transport import Connection, Lost, Stream, TransportError
+from tests.node.leaving import leave_after
 from tests.node.mesh.scene import (
     ECHO,
     SINK,
@@ -14,7 +15,6 @@ from tests.node.mesh.scene import (
     connected,
     ending,
     joined,
-    leave_after,
     read_some,
     until,
 )

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import trio
 
+from node.mesh.address import parse_address
 from node.mesh.libp2p import Libp2p
-from node.mesh.libp2p.addresses import of_socket, parse_address
+from node.mesh.libp2p.addresses import of_socket
 from node.mesh.libp2p.connections import MuxedConnection
 from node.mesh.libp2p.host import Libp2pEndpoint
 from node.mesh.transport import Connection, Endpoint, Service, Transport

@@ -9,7 +9,7 @@ from typing import cast
 import trio
 from trio.testing import lockstep_stream_pair, memory_stream_pair, wait_all_tasks_blocked
 
-from node.mesh.libp2p.addresses import parse_address
+from node.mesh.address import parse_address
 from node.mesh.libp2p.bytes_in import Wire
 from node.mesh.libp2p.limits import WINDOW_BYTES
 from node.mesh.libp2p.noise import Records, identity

@@ -13,8 +13,8 @@ from libp2p.identity.identify.pb.identify_pb2 import Identify
 from multiaddr import Multiaddr  # type: ignore[import-untyped] # ships no types
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from node.mesh.address import Address, parse_address
 from node.mesh.libp2p import Libp2p, dialling, listening
-from node.mesh.libp2p.addresses import Address, parse_address
 from node.mesh.libp2p.asked import IDENTIFY, PING
 from node.mesh.libp2p.bytes_in import Source
 from node.mesh.libp2p.choosing import line

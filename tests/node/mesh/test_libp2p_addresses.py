@@ -9,8 +9,9 @@ import psutil
 import pytest
 import trio
 
+from node.mesh.address import Address, parse_address
 from node.mesh.libp2p import listening
-from node.mesh.libp2p.addresses import Address, parse_address, real
+from node.mesh.libp2p.addresses import real
 from protocol.keys import peer_id
 from tests.node.mesh.scene import key_of
 

@@ -9,8 +9,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from node.mesh.libp2p.yamux import Flag, Kind
 from node.mesh.transport import Lost
+from tests.node.leaving import leave_after
 from tests.node.mesh.raw_peer import Alone, accepted, alone
-from tests.node.mesh.scene import leave_after
 
 
 async def test_a_cancelled_sender_loses_its_stream_and_cuts_no_frame() -> None:

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 import trio
 
+from node.mesh.address import Address, parse_address
 from node.mesh.transport import Connection, Service, TransportError, Unreachable
 from protocol.keys import Keypair
 from protocol.tensors import Buffer
 from simulations.connection import SimulatedConnection
-from simulations.network import Place, Way, parse_address
+from simulations.network import Way
 from simulations.stream import SimulatedStream
 from simulations.transport import Call, SimulatedEndpoint, SimulatedTransport
 from tests.node.executor.virtual_time import in_virtual_time
@@ -114,7 +115,7 @@ def asks_no_gate(transport: Any, keypair: Keypair, seed: bytes, listen: Any, giv
 
 
 def believes_any_key(
-    call: Call, net: Any, caller: SimulatedEndpoint, place: Place, _: bytes
+    call: Call, net: Any, caller: SimulatedEndpoint, place: Address, _: bytes
 ) -> None:
     listener = net.listening.get(place)
     _called(call, net, caller, place, listener.key if listener else b"")

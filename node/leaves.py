@@ -13,6 +13,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
+def innermost(error: BaseException) -> BaseException:
+    """Give the first exception of a group: one is told to a person, who can act on one thing."""
+    return next(leaves(error))
+
+
 def the_only(error: BaseException) -> BaseException:
     """Take an exception out of its groups when it is alone in them; else give the group."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
