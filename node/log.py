@@ -23,8 +23,8 @@ import logging
 import math
 import os
 import traceback
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, TextIO
@@ -40,7 +40,11 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 TEXT_MAX = 300
 ITEMS_MAX = 16
 
+Ear = Callable[[str, str, Mapping[str, object]], None]
+"""Is told the level, the event and the fields of what is logged, as it is: nothing is guarded."""
+
 _sink: Any = None
+_ears: list[Ear] = []
 _handler: logging.Handler | None = None
 
 
@@ -123,6 +127,19 @@ def close_log() -> None:
     _sink = _handler = None
 
 
+@contextmanager
+def heard_by(ear: Ear) -> Iterator[None]:
+    """Tell somebody each event inside the block, whatever is configured.
+
+    A made world has many nodes in one process, and has to know which of them says what.
+    """
+    _ears.append(ear)
+    try:
+        yield
+    finally:
+        _ears.remove(ear)
+
+
 class _Stamp:
     """Adds the time of the node's clock, so that a simulation logs its own."""
 
@@ -151,6 +168,8 @@ class _Lines:
 
 
 def _write(level: str, event: str, fields: Mapping[str, object]) -> None:
+    for ear in _ears:
+        ear(level, event, fields)
     if _sink is not None:
         getattr(_sink, level)(event, **fields)
 

@@ -11,6 +11,7 @@ from node.log import Log
 from node.mesh.transport import OPEN_S_MAX, Lost, Service
 from simulations.network import WORD_BYTES, Way
 from simulations.stream import SimulatedStream, Word
+from simulations.traffic import Traffic
 
 Given = TypeVar("Given")
 
@@ -30,10 +31,14 @@ class SimulatedConnection:
         service: Service,
         tasks: trio.Nursery,
         on_gone: Callable[["SimulatedConnection"], None],
+        traffic: Traffic,
         *,
         inbound: bool,
     ) -> None:
-        """What is said leaves by `way`; what answers the peer runs among `tasks`."""
+        """What is said leaves by `way`; what answers the peer runs among `tasks`.
+
+        `traffic` is that of its host.
+        """
         self.peer = peer
         self.remote = remote
         self.inbound = inbound
@@ -42,9 +47,11 @@ class SimulatedConnection:
         self._service = service
         self._tasks = tasks
         self._on_gone = on_gone
+        self._traffic = traffic
         self._next_number = 2 if inbound else 1
         self._serving = 0  # handlers that run, whether or not their streams are lost
         self._gone = trio.Event()
+        self._has_vanished = False  # and the peer was never told
 
     @property
     def is_gone(self) -> bool:
@@ -58,7 +65,9 @@ class SimulatedConnection:
         number = self._next_number
         self._next_number += 2
         stream = self._stream(number, protocol)
-        self._post(WORD_BYTES + len(protocol), partial(self.far.take, number, protocol))
+        name = protocol.encode()
+        take = partial(self.far.take, number, protocol)
+        self._way.post(WORD_BYTES + len(name), take, "open", protocol, number, name)
         try:
             with trio.move_on_after(OPEN_S_MAX):
                 await stream.wait_taken()
@@ -86,7 +95,15 @@ class SimulatedConnection:
         """End it, and tell the peer."""
         if not self.is_gone:
             self._go()
-            self._way.post(WORD_BYTES, self.far.be_left)
+            self._way.post(WORD_BYTES, self.far.be_left, "end")
+            for stream in list(self.streams.values()):
+                stream.lose(why)
+
+    def vanish(self, why: str) -> None:
+        """End it without a word, as when the power fails."""
+        if not self.is_gone:
+            self._has_vanished = True
+            self._go()
             for stream in list(self.streams.values()):
                 stream.lose(why)
 
@@ -102,18 +119,27 @@ class SimulatedConnection:
     def take(self, number: int, protocol: str) -> None:
         """Open a stream."""
         if self.is_gone:
-            return
+            return self._answer_from_the_grave()
         handler = self._service.handlers.get(protocol)
         is_taken = bool(handler) and self._service.gate.may_stream(self, self._serving)
         if is_taken:
             self._serving += 1
             self._tasks.start_soon(self._serve, handler, self._stream(number, protocol))
-        self._tell(number, lambda far: far.answer(is_taken=is_taken), 0)
+        answer = partial(SimulatedStream.answer, is_taken=is_taken)
+        return self._tell(number, protocol, "taken" if is_taken else "refused", answer)
 
     def _hear(self, number: int, word: Word) -> None:
         stream = self.streams.get(number)
-        if stream and not self.is_gone:  # else it has ended here, and they will hear of that
+        if self._gone.is_set():
+            self._answer_from_the_grave()
+        elif stream:  # else it has ended here, and they will hear of that
             word(stream)
+
+    def _answer_from_the_grave(self) -> None:
+        """Say, as the system of a machine that was switched on again, that nobody has this."""
+        if self._has_vanished:
+            self._has_vanished = False
+            self._way.post(WORD_BYTES, self.far.be_left, "end")
 
     # --- what this end does -------------------------------------------------------------------
 
@@ -123,7 +149,11 @@ class SimulatedConnection:
 
     def _stream(self, number: int, protocol: str) -> SimulatedStream:
         stream = SimulatedStream(
-            self, protocol, partial(self._tell, number), partial(self._forget, number)
+            self,
+            protocol,
+            partial(self._tell, number, protocol),
+            partial(self._forget, number),
+            self._traffic.of(protocol),
         )
         self.streams[number] = stream
         return stream
@@ -131,12 +161,12 @@ class SimulatedConnection:
     def _forget(self, number: int) -> None:
         self.streams.pop(number, None)
 
-    def _tell(self, number: int, word: Word, data_bytes: int) -> None:
-        self._post(WORD_BYTES + data_bytes, partial(self.far._hear, number, word))  # noqa: SLF001 - the other end is one of us
-
-    def _post(self, size_bytes: int, arrive: Callable[[], None]) -> None:
-        if not self.is_gone:
-            self._way.post(size_bytes, arrive)
+    def _tell(
+        self, number: int, protocol: str, kind: str, word: Word, content: bytes = b""
+    ) -> None:
+        if not self._gone.is_set():
+            hear = partial(self.far._hear, number, word)  # noqa: SLF001 - the other end is one of us
+            self._way.post(WORD_BYTES + len(content), hear, kind, protocol, number, content)
 
     async def _serve(
         self, handler: Callable[[SimulatedStream], Awaitable[None]], stream: SimulatedStream

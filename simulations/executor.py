@@ -44,7 +44,7 @@ class SimulatedExecutor:
         self._limits = limits
         self._models = models
         self._speed = speed or Speed()
-        self._faults = faults
+        self.faults = faults  # they may be changed at any time
         self._contained = tuple(layers)
         self._slots = trio.Semaphore(limits.runners)
         self._leases = Leases(limits, self._load, self.layers)
@@ -120,4 +120,4 @@ class SimulatedExecutor:
     def _strike(self, model: Model, inputs: Item) -> Fault:
         called = Called(self._calls, model, inputs)
         self._calls += 1
-        return (self._faults and self._faults(called)) or _NO_FAULT
+        return (self.faults and self.faults(called)) or _NO_FAULT

@@ -7,7 +7,7 @@ HTTP is not served: what a node would serve is kept in `served`, for tests to ca
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -55,6 +55,9 @@ DESKTOP = Hardware(
         measured_at_s=1_800_000_000,
     ),
 )
+#: As local time has it: Monday is 0, and the first of January 1970 was a Thursday.
+MINUTE_S, DAY_S, FIRST_WEEKDAY = 60, 86_400, 3
+
 #: As many as the real one keeps in mind.
 FOUND_MAX = 64
 
@@ -91,8 +94,13 @@ class ScriptedHost:
         house: House | None = None,
         hardware: Hardware = DESKTOP,
         watchdog_s: float | None = None,
+        local_s: Callable[[], float] | None = None,
     ) -> None:
-        """`script` says what is seen, or raised, from so many seconds after the first look on."""
+        """`script` says what is seen, or raised, from so many seconds after the first look on.
+
+        `local_s` gives seconds since 1970 as a clock on the wall of this house would; without
+        it, day and minute are those of the script.
+        """
         self._script = sorted(script, key=lambda each: each[0])
         assert self._script, "a machine without anything to see"
         self._house = house or House()
@@ -100,6 +108,7 @@ class ScriptedHost:
         self._signals, self._signalled = trio.open_memory_channel[int](16)
         self._hardware = hardware
         self._watchdog_s = watchdog_s
+        self._local_s = local_s
         self.served: dict[str, App] = {}
         self.notified: list[dict[str, str]] = []
         self.looks = 0
@@ -123,7 +132,7 @@ class ScriptedHost:
         seen = self._script[max(index, 0)][1]
         if isinstance(seen, Exception):
             raise seen
-        return seen
+        return seen if self._local_s is None else _at(seen, self._local_s())
 
     async def hardware(self) -> Hardware:
         """Say what the world was told."""
@@ -172,3 +181,8 @@ class ScriptedHost:
     def watchdog_s(self) -> float | None:
         """What the world was told."""
         return self._watchdog_s
+
+
+def _at(seen: Sensors, local_s: float) -> Sensors:
+    day, second = divmod(int(local_s), DAY_S)
+    return replace(seen, weekday=(day + FIRST_WEEKDAY) % 7, minute=second // MINUTE_S)

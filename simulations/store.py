@@ -3,12 +3,15 @@
 
 What is committed outlives a crash; what only waits to be written does not, and neither does a
 transaction that the crash interrupts. SQLite itself is what keeps them apart, as on a disk.
+
+The disk below it may be slow, full or failing, from one moment to the next.
 """
 
 import errno
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 from weakref import finalize
 
@@ -33,9 +36,14 @@ class SimulatedStore:
     """
 
     def __init__(self, blobs: Path, *, commit_s: float = 0.0, watch: Watch | None = None) -> None:
-        """`commit_s` is the virtual time that the disk takes for a commit."""
+        """`commit_s` is the virtual time that the disk takes for a commit; it may change."""
+        self.commit_s = commit_s
+        self.room_bytes: float = inf
+        """What all databases together may take; 0 is a disk on which nothing can be written."""
+        self.is_failing = False
+        """Each commit ends with an error of the disk. What was read once stays in memory."""
+        self.commits = 0
         self._blobs = blobs
-        self._commit_s = commit_s
         self._watch = watch
         self._disks: dict[str, Connection] = {}
         self._open: dict[str, _Opened] = {}
@@ -45,6 +53,11 @@ class SimulatedStore:
     def blobs(self) -> Path:
         """The folder of blobs, which the world has made."""
         return self._blobs
+
+    @property
+    def size_bytes(self) -> int:
+        """What all databases take, with what the transaction that is open has added."""
+        return sum(map(_size_of, self._disks.values()))
 
     @asynccontextmanager
     async def open(self, name: str, migrations: Sequence[str]) -> AsyncIterator[Database]:
@@ -82,6 +95,19 @@ class SimulatedStore:
         assert name not in self._open, f"a backup is restored while {name} is open"
         self._disk(name).deserialize(backup)
 
+    def backup_all(self) -> dict[str, bytes]:
+        """Give all databases that there are, by name."""
+        return {name: self.backup(name) for name in sorted(self._disks)}
+
+    def restore_all(self, backups: Mapping[str, bytes]) -> None:
+        """Put these in the place of all databases; what was not there then is gone."""
+        assert not self._open, f"a backup is restored while {', '.join(self._open)} is open"
+        for disk in self._disks.values():
+            disk.close()
+        self._disks.clear()
+        for name, backup in backups.items():
+            self.restore(name, backup)
+
     def _disk(self, name: str) -> Connection:
         if name not in self._disks:
             watch = partial(self._look, name)
@@ -91,7 +117,7 @@ class SimulatedStore:
 
     async def _commit(self, disk: Connection, writes: Sequence[Write]) -> Trouble | None:
         life = self._life
-        await trio.sleep(self._commit_s)
+        await trio.sleep(self.commit_s)
         if life != self._life:
             return None  # nobody hears of it
         try:
@@ -105,6 +131,23 @@ class SimulatedStore:
             self._watch(name, sql)
         if life != self._life:
             raise _LostError
+        if sql == "COMMIT":
+            self._check_disk()
+            self.commits += 1
+
+    def _check_disk(self) -> None:
+        """Refuse a commit that the disk would not take."""
+        if self.is_failing:
+            raise OSError(errno.EIO, "the disk failed to write")
+        if self.room_bytes < inf and self.size_bytes > self.room_bytes:
+            raise OSError(errno.ENOSPC, "the disk is full")
+
+
+def _size_of(disk: Connection) -> int:
+    [(pages,)], [(page_bytes,)] = disk.rows("PRAGMA page_count"), disk.rows("PRAGMA page_size")
+    assert isinstance(pages, int)
+    assert isinstance(page_bytes, int)
+    return pages * page_bytes
 
 
 class _LostError(Exception):

@@ -5,19 +5,33 @@ As treacherous as the real thing: when a peer is gone, what it had sent can be r
 `b""` as if it had finished; whoever sends more than the window waits for the reader.
 """
 
+from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 import trio
 
 from node.mesh.transport import PIECE_BYTES_MAX, Connection, Lost, NotSpoken
 from protocol.tensors import Buffer
+from simulations.traffic import Spoken
 
 #: What a stream holds that nobody has read, in one direction: the window of Yamux.
 WINDOW_BYTES = 256 * 1024
 
+#: The other end hears that its bytes were read when it was so many, as in Yamux.
+WIDEN_BYTES = WINDOW_BYTES // 2
+
 Word = Callable[["SimulatedStream"], None]
 """What one end says: it is done to the other end when it arrives."""
+
+
+class Tell(Protocol):
+    """Says something to the other end: its kind, what it does there, and the data with it."""
+
+    def __call__(self, kind: str, word: Word, content: bytes = b"", /) -> None:
+        """Say it."""
+        ...
 
 
 class SimulatedStream:
@@ -27,16 +41,19 @@ class SimulatedStream:
         self,
         connection: Connection,
         protocol: str,
-        tell: Callable[[Word, int], None],
+        tell: Tell,
         forget: Callable[[], None],
+        spoken: Spoken,
     ) -> None:
-        """`tell` says something to the other end, beside so many bytes of data."""
+        """What is sent is counted in `spoken`."""
         self.connection = connection
         self.protocol = protocol
         self._tell = tell
         self._forget = forget
+        self._spoken = spoken
         self._arrived = bytearray()
         self._window_bytes = WINDOW_BYTES  # what may be sent now
+        self._read_bytes = 0  # and the other end has not heard of it
         self._is_sending = False
         self._cannot_send = ""  # why
         self._cannot_arrive = False  # nothing more will
@@ -52,8 +69,8 @@ class SimulatedStream:
         try:
             await trio.lowlevel.checkpoint()
             self._check_can_send()
-            for piece in pieces:
-                await self._send(memoryview(piece).cast("B"))
+            self._spoken.sends += 1
+            await self._send(deque(memoryview(each).cast("B") for each in pieces if len(each)))
         except trio.Cancelled:
             self.end("its sender was cancelled")
             raise
@@ -71,8 +88,10 @@ class SimulatedStream:
             await self._readers.park()
         data = bytes(self._arrived)
         self._arrived.clear()
-        if not self._cannot_arrive:
-            self._tell(lambda far: far.widen(len(data)), 0)
+        self._read_bytes += len(data)
+        if self._read_bytes >= WIDEN_BYTES and not self._cannot_arrive:
+            count, self._read_bytes = self._read_bytes, 0
+            self._tell(f"widen {count}", partial(SimulatedStream.widen, count=count))
         return data
 
     async def finish(self) -> None:
@@ -86,15 +105,16 @@ class SimulatedStream:
         self.end("it was reset here")
         await trio.lowlevel.cancel_shielded_checkpoint()
 
-    async def _send(self, left: memoryview) -> None:
+    async def _send(self, left: deque[memoryview]) -> None:
         while left:
             while not self._window_bytes:
                 await self._writers.park()
                 self._check_can_send()
-            data = bytes(left[: min(self._window_bytes, PIECE_BYTES_MAX)])
-            left = left[len(data) :]
+            data = _taken(left, min(self._window_bytes, PIECE_BYTES_MAX))
             self._window_bytes -= len(data)
-            self._tell(partial(SimulatedStream.arrive, data=data), len(data))
+            self._spoken.messages += 1
+            self._spoken.bytes += len(data)
+            self._tell("data", partial(SimulatedStream.arrive, data=data), data)
 
     def _check_can_send(self) -> None:
         if why := self._lost or self._cannot_send:
@@ -102,7 +122,7 @@ class SimulatedStream:
 
     def _finish(self) -> None:
         self._cannot_send = "this side has finished"
-        self._tell(SimulatedStream.arrive_no_more, 0)
+        self._tell("finish", SimulatedStream.arrive_no_more)
         self._look_again()
 
     def _look_again(self) -> None:
@@ -127,7 +147,7 @@ class SimulatedStream:
     def end(self, why: str) -> None:
         """End both directions; what has arrived and was not read is gone too."""
         if not self._lost:
-            self._tell(SimulatedStream.lose, 0)
+            self._tell("reset", SimulatedStream.lose)
             self.lose(why)
 
     def let_go(self) -> None:
@@ -137,7 +157,7 @@ class SimulatedStream:
         if not self._cannot_send:
             self._finish()
         if not self._cannot_arrive:
-            self._tell(SimulatedStream.stop, 0)
+            self._tell("stop", SimulatedStream.stop)
         self._cannot_arrive = True
         self._arrived.clear()
         self._look_again()
@@ -184,3 +204,16 @@ class SimulatedStream:
         self._cannot_send = "the connection has ended"
         self._cannot_arrive = True
         self._look_again()
+
+
+def _taken(left: deque[memoryview], room: int) -> bytes:
+    """Take as many bytes as fit into one message: pieces that are sent at once leave at once."""
+    parts = []
+    while left and room:
+        piece = left.popleft()
+        if len(piece) > room:
+            left.appendleft(piece[room:])
+            piece = piece[:room]
+        parts.append(piece)
+        room -= len(piece)
+    return b"".join(parts)

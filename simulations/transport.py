@@ -2,7 +2,8 @@
 """A made network: its hosts, who listens on them, and what the world does to them.
 
 What a node does with a :class:`~node.mesh.transport.Transport` it does here without a socket, in
-any clock of trio's. Links are in `network.py`, connections and streams in files of their own. ::
+any clock of trio's. Links are in `cables.py`, dials, connections and streams in files of their
+own. ::
 
     net = Net()
     async with net.transport("10.0.0.1").open(keypair, seed, ["/ip4/0.0.0.0/tcp/0"], service) as a:
@@ -12,80 +13,81 @@ any clock of trio's. Links are in `network.py`, connections and streams in files
 import errno
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from random import Random
 
 import trio
 
 from node.mesh.address import Address, parse_address
-from node.mesh.transport import OPEN_S_MAX, Service, Unreachable
+from node.mesh.transport import Service, Unreachable
 from protocol.keys import Keypair, peer_id
+from simulations.cables import Cables
+from simulations.call import Call
 from simulations.connection import SimulatedConnection
+from simulations.links import COUNTRY, LinkTraits
 from simulations.network import WILDCARDS, Link, Way, family_of
-
-#: What a handshake weighs in one direction: TCP's, Noise's and Yamux's, roughly.
-HANDSHAKE_BYTES = 300
+from simulations.routes import Dice
+from simulations.trace import Trace
+from simulations.ways import TICK_S
+from simulations.wire import Wire
 
 #: The ports that systems choose from when nobody asks for one.
 PORTS = range(32_768, 61_000)
 
 
-class Net:
+class Net(Cables):
     """One made network. Its hosts are the addresses that its transports were given."""
 
-    def __init__(self) -> None:
-        """Begin with nobody."""
+    def __init__(
+        self,
+        *,
+        wire: Wire | None = None,
+        dice: Dice = Random,
+        trace: Trace | None = None,
+        default: LinkTraits = COUNTRY,
+        tick_s: float = TICK_S,
+    ) -> None:
+        """Begin with nobody; what all this is says :class:`~simulations.cables.Cables`."""
+        super().__init__(wire=wire, dice=dice, trace=trace, default=default, tick_s=tick_s)
         self.endpoints: dict[SimulatedEndpoint, None] = {}
         self.listening: dict[Address, SimulatedEndpoint] = {}
-        self._links: dict[Link, None] = {}
-        self._cut: set[frozenset[str]] = set()
-        self._frozen: set[str] = set()
+        self._hosts: set[str] = set()
         self._next_ports: dict[str, int] = {}
 
     def transport(self, host: str = "10.0.0.1") -> "SimulatedTransport":
         """Give the way onto this network from a host; several nodes may share one."""
+        self._hosts.add(host)
         return SimulatedTransport(self, host)
 
     # --- what the world does ------------------------------------------------------------------
 
-    def cut(self, one: str, other: str) -> None:
-        """Let nothing pass between two hosts; what is sent waits, and dials fail in time."""
-        self._cut.add(frozenset((one, other)))
-        self._hold()
-
-    def heal(self, one: str, other: str) -> None:
-        """Let everything pass between two hosts again."""
-        self._cut.discard(frozenset((one, other)))
-        self._hold()
-
-    def freeze(self, host: str) -> None:
-        """Stop what runs on a host: nothing leaves it and nothing gets there."""
-        self._frozen.add(host)
-        self._hold()
-
-    def thaw(self, host: str) -> None:
-        """Let it go on."""
-        self._frozen.discard(host)
-        self._hold()
-
     def kill(self, host: str) -> None:
         """End what runs on a host, as a signal would: its connections end, its ports are free."""
-        for each in list(self.endpoints):
-            if each.host == host:
-                each.end("this host was killed")
+        self.note("killed", self.name_of(host))
+        for each in self._on(host):
+            each.end("this host was killed")
         self.thaw(host)
+
+    def switch_off(self, host: str) -> None:
+        """Take the power from a host: nobody hears a word of it, and nothing answers there."""
+        for each in self._on(host):
+            each.vanish("this host was switched off")
+        self.barriers.off.add(host)
+        self._changed("switched_off", self.name_of(host))
+
+    def switch_on(self, host: str) -> None:
+        """Give it back; whoever still talks to what ran there is told that it is gone."""
+        self.barriers.off.discard(host)
+        self._changed("switched_on", self.name_of(host))
 
     # --- what endpoints do --------------------------------------------------------------------
 
-    def link(self, here: str, there: str) -> Link:
-        """Lay a link between two hosts."""
-        is_held = self._is_held(here, there)
-        link = Link((here, there), Way(is_held=is_held), Way(is_held=is_held))
-        self._links[link] = None
-        return link
+    def answers(self, caller: str, host: str) -> bool:
+        """Whether a host answers to a caller at all, if only that nobody listens there.
 
-    def unlink(self, link: Link) -> None:
-        """Remove a link; what is on its way is lost."""
-        self._links.pop(link, None)
-        link.drop()
+        Without a wire a dial fails at once where there was never a host.
+        """
+        is_there = self.wire is None or host in self._hosts
+        return is_there and self.barriers.may_knock(caller, host)
 
     def port(self, host: str) -> int:
         """Choose a port of this host that nobody has, another one each time."""
@@ -96,13 +98,8 @@ class Net:
                 return port
         raise OSError(errno.EADDRINUSE, f"all ports of {host} are taken")
 
-    def _hold(self) -> None:
-        for link in list(self._links):
-            link.hold(is_held=self._is_held(*link.hosts))
-
-    def _is_held(self, here: str, there: str) -> bool:
-        is_frozen = here in self._frozen or there in self._frozen
-        return is_frozen or frozenset((here, there)) in self._cut
+    def _on(self, host: str) -> list["SimulatedEndpoint"]:
+        return [each for each in self.endpoints if each.host == host]
 
 
 class SimulatedTransport:
@@ -202,16 +199,23 @@ class SimulatedEndpoint:
 
         def on_gone(ended: SimulatedConnection) -> None:
             self._connections.pop(ended, None)
+            self._net.note("ended", who)
             if ended.far.is_gone:
                 self._net.unlink(link)
 
-        return SimulatedConnection(
-            way, peer, remote, self.service, self.tasks, on_gone, inbound=inbound
+        here, there = link.hosts
+        who = self._net.between(there, here) if inbound else self._net.between(here, there)
+        traffic = self._net.traffic(self.host)
+        made = SimulatedConnection(
+            way, peer, remote, self.service, self.tasks, on_gone, traffic, inbound=inbound
         )
+        link.ends.append(made.be_left)
+        return made
 
     def take(self, connection: SimulatedConnection) -> None:
         """Have a new connection."""
         self._connections[connection] = None
+        self._net.note("met", self._net.name_of(self.host), connection.remote)
         connection.start()
 
     def end(self, why: str) -> None:
@@ -219,74 +223,17 @@ class SimulatedEndpoint:
         self.ended = self.ended or why
         for each in self.connections:
             each.end(why)
+        self._leave()
+
+    def vanish(self, why: str) -> None:
+        """Be gone without a word."""
+        self.ended = self.ended or why
+        for each in self.connections:
+            each.vanish(why)
+        self._leave()
+
+    def _leave(self) -> None:
         for place in self._places:
             if self._net.listening.get(place) is self:
                 del self._net.listening[place]
         self._net.endpoints.pop(self, None)
-
-
-class Call:
-    """One try to reach somebody. What is said goes over the link that is then the connection's."""
-
-    def __init__(self, net: Net, caller: SimulatedEndpoint, place: Address, peer: bytes) -> None:
-        """Lay the link."""
-        self.refused = f"no answer within {OPEN_S_MAX:g} s"
-        self._net = net
-        self._caller = caller
-        self._place = place
-        self._peer = peer
-        self._link = net.link(caller.host, place.host)
-        self._answered = trio.Event()
-        self._made: SimulatedConnection | None = None
-
-    async def made(self) -> SimulatedConnection | None:
-        """Give the connection, if there is one in time."""
-        is_answered = False
-        try:
-            if self._caller.ended:
-                self._refuse(self._caller.ended)
-            else:
-                self._link.there.post(HANDSHAKE_BYTES, self._arrive)
-            with trio.move_on_after(OPEN_S_MAX):
-                await self._answered.wait()
-                is_answered = True
-        finally:
-            if not is_answered and self._made:
-                self._made.end("the dial was given up")
-            elif not self._made:
-                self._net.unlink(self._link)
-        return self._made if self._made and not self._made.is_gone else None
-
-    def _arrive(self) -> None:
-        """Knock. Who listens shows its key, then the caller does."""
-        caller, link = self._caller, self._link
-        host = caller.host
-        remote = str(Address(family_of(host), host, self._net.port(host)))
-        listener = self._net.listening.get(self._place)
-        if not listener:
-            return self._answer("nobody listens there")
-        if not listener.service.gate.may_come(remote):
-            return self._answer("the peer does not let this node in")
-        if listener.key != self._peer:
-            return self._answer(f"who listens there has proven to be {peer_id(listener.key)}")
-        if not listener.service.gate.may_stay(caller.key, remote):
-            return self._answer("the peer does not let this node stay")
-        theirs = listener.connection(link.back, caller.key, remote, link, inbound=True)
-        ours = caller.connection(link.there, self._peer, str(self._place), link, inbound=False)
-        theirs.far, ours.far = ours, theirs
-        self._made = ours
-        self._answer("")
-        listener.take(theirs)
-        return None
-
-    def _answer(self, refused: str) -> None:
-        self._link.back.post(HANDSHAKE_BYTES, lambda: self._refuse(refused))
-
-    def _refuse(self, why: str) -> None:
-        """Tell the caller how it went; no words are good news."""
-        self.refused = why or self._caller.ended or "the connection ended at once"
-        if self._made and self._caller.ended:
-            self._made.end(self._caller.ended)
-        elif self._made and not self._made.is_gone:
-            self._caller.take(self._made)
-        self._answered.set()

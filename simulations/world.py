@@ -18,7 +18,7 @@ from node.world import World
 from simulations.clock import VirtualClock
 from simulations.executor import SimulatedExecutor
 from simulations.faults import Faults
-from simulations.link import Traits
+from simulations.link import Speed, Traits
 from simulations.transport import Net
 
 #: Two runners, so that an order of one's own need not wait for one of a stranger.
@@ -42,18 +42,21 @@ async def made_world(
     models: Mapping[bytes, Traits] | None = None,
     faults: Faults | None = None,
     limits: PoolLimits = LIMITS,
+    speed: Speed | None = None,
+    clock: VirtualClock | None = None,
 ) -> AsyncIterator[World]:
     """Make the world of one life of a node inside the block.
 
     `name` is the seed of its clock and so of its key; each life of a node needs another one, or
-    it would draw the same secrets again. `address` is where it is on the `net`; `models` are
-    those that its executor knows by their digest. The `store` is what outlives it.
+    it would draw the same secrets again. A `clock` that is given has a seed already. `address` is
+    where it is on the `net`; `models` are those that its executor knows by their digest. The
+    `store` is what outlives it.
     """
-    executor = SimulatedExecutor(limits, models or {}, faults=faults)
+    executor = SimulatedExecutor(limits, models or {}, speed, faults=faults)
     with at_once():
         async with executor.open():
             yield World(
-                clock=VirtualClock(name),
+                clock=clock or VirtualClock(name),
                 transport=net.transport(address),
                 executor=executor,
                 store=store,

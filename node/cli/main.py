@@ -23,6 +23,10 @@ GROUPS = (
 )
 """The files of node/cli/ that hold commands, in the order of the help."""
 
+BESIDE = ("simulations.cli",)
+"""Commands that come with the other packages of the program. They are named here and imported
+nowhere: whoever builds the parser puts the program together, and `node` knows no simulation."""
+
 DESCRIPTION = """\
 Compute commons: a public library of compute. Lend a spare machine to a mesh,
 and spend the credit that it earns on running your own jobs on everybody else's."""
@@ -40,8 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"commons {__version__}")
     commands = Commands(parser)
-    for group in GROUPS:
-        import_module(f"node.cli.{group}").register(commands)
+    for module in (*(f"node.cli.{group}" for group in GROUPS), *BESIDE):
+        import_module(module).register(commands)
     return parser
 
 

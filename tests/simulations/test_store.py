@@ -6,6 +6,7 @@ That it keeps the promises of the seam is in tests/node/store/test_promises.py.
 
 import errno
 from collections.abc import Awaitable, Callable
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,7 @@ async def test_what_only_waits_to_be_written_is_lost_in_a_crash() -> None:
             store.crash()
 
     await dies(life)
-    store._commit_s = 0.0
+    store.commit_s = 0.0
     assert await found_in(store) == []
 
 
@@ -162,3 +163,79 @@ async def test_a_commit_takes_the_time_that_the_world_says_and_is_shared() -> No
 
 def test_the_folder_of_blobs_is_the_one_of_its_world(tmp_path: Path) -> None:
     assert SimulatedStore(tmp_path).blobs == tmp_path
+
+
+# --- disks in trouble -----------------------------------------------------------------------------
+
+
+async def test_a_full_disk_refuses_commits_until_there_is_room_again() -> None:
+    store = SimulatedStore(Path("blobs"))
+    async with store.open("one", ROWS) as database, store.open("two", ROWS) as other:
+        await database.write(add("a"))
+        store.room_bytes = 0
+        for each in (database, other):
+            with pytest.raises(OSError, match="the disk is full") as refused:
+                await each.write(add("b"))
+            assert refused.value.errno == errno.ENOSPC
+        assert texts(database) == ["a"]  # reading needs no room
+        store.room_bytes = store.size_bytes + 100_000
+        await database.write(add("c"))
+        with pytest.raises(OSError, match="the disk is full"):
+            await other.write(add("x" * 200_000))
+        await other.write(add("d"))
+        store.room_bytes = inf
+        await other.write(add("x" * 200_000))
+        assert texts(database) == ["a", "c"]
+        assert [str(text)[:1] for text in texts(other)] == ["d", "x"]
+
+
+async def test_a_node_cannot_begin_on_a_full_disk_and_can_later() -> None:
+    store = SimulatedStore(Path("blobs"))
+    store.room_bytes = 0
+    with pytest.raises(OSError, match="the disk is full"):
+        async with store.open("one", ROWS):
+            pass
+    store.room_bytes = inf
+    assert await found_in(store) == []
+
+
+async def test_a_failing_disk_fails_each_commit() -> None:
+    store = SimulatedStore(Path("blobs"))
+    async with store.open("one", ROWS) as database:
+        store.is_failing = True
+        with pytest.raises(OSError, match="failed") as refused:
+            await database.write(add("a"))
+        assert refused.value.errno == errno.EIO
+        store.is_failing = False
+        await database.write(add("b"))
+        assert texts(database) == ["b"]
+
+
+@in_virtual_time
+async def test_a_disk_may_become_slow_while_it_runs() -> None:
+    store = SimulatedStore(Path("blobs"))
+    async with store.open("one", ROWS) as database:
+        await database.write(add("a"))
+        store.commit_s = 30.0
+        begin_s = trio.current_time()
+        await database.write(add("b"))
+        assert trio.current_time() - begin_s == pytest.approx(30.0)
+        assert store.commits >= 2
+
+
+async def test_all_databases_are_put_aside_and_put_back_together() -> None:
+    store = SimulatedStore(Path("blobs"))
+    async with store.open("one", ROWS) as one, store.open("two", ROWS) as two:
+        await one.write(add("a"))
+        await two.write(add("b"))
+        backups = store.backup_all()
+        await one.write(add("c"))
+    async with store.open("three", ROWS) as three:
+        await three.write(add("d"))
+    assert sorted(backups) == ["one", "two"]
+    store.restore_all(backups)
+    assert sorted(store.backup_all()) == ["one", "two"]
+    assert await found_in(store) == ["a"]
+    other = SimulatedStore(Path("blobs"))
+    other.restore_all(backups)
+    assert await found_in(other) == ["a"]

@@ -2,8 +2,6 @@
 """What only a made network can do: be cut, keep virtual time, and have any hosts that one likes."""
 
 import errno
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
@@ -11,9 +9,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from node.mesh.address import parse_address
-from node.mesh.transport import OPEN_S_MAX, Connection, Service, Unreachable
-from protocol.keys import Keypair
-from simulations.connection import contained
+from node.mesh.transport import OPEN_S_MAX, Unreachable
+from simulations.connection import SimulatedConnection, contained
 from simulations.network import Way
 from simulations.stream import WINDOW_BYTES, SimulatedStream
 from simulations.transport import Net, SimulatedEndpoint
@@ -23,36 +20,15 @@ from tests.node.mesh.memory_scene import MemoryScene
 from tests.node.mesh.scene import (
     ECHO,
     SILENT,
-    TALKS,
-    OpenGate,
     Pair,
     connected,
     echoed,
     joined,
     read_some,
-    seed_of,
     until,
 )
 from tests.node.mesh.transport_promises import kept
-
-ALICE, BOB, CAROL = "10.0.0.1", "10.0.0.2", "10.0.0.3"
-
-
-@asynccontextmanager
-async def endpoint(
-    net: Net, who: str, host: str, listen: Sequence[str] = ("/ip4/0.0.0.0/tcp/0",)
-) -> AsyncIterator[SimulatedEndpoint]:
-    """Be somebody on a host of one's choice."""
-    service = Service(wait, TALKS, OpenGate())
-    async with net.transport(host).open(
-        Keypair(seed_of(who)), seed_of(who), listen, service
-    ) as one:
-        yield one
-
-
-async def wait(connection: Connection) -> None:
-    """Keep a connection."""
-    await connection.wait_closed()
+from tests.simulations.made_nets import ALICE, BOB, CAROL, endpoint
 
 
 def made(pair: Pair) -> MemoryScene:
@@ -223,15 +199,21 @@ async def test_what_is_meant_to_end_the_program_is_not_contained() -> None:
 
 @in_virtual_time
 async def test_what_was_read_is_all_given_back_to_the_window() -> None:
-    """A warm stream that lost a byte of it now and then would stand still after weeks."""
+    """A warm stream that lost a byte of it now and then would stand still after weeks.
+
+    It is given back when it was half of the window, so the rest of it is still to be said.
+    """
     async with connected(MemoryScene()) as pair:
         stream = await pair.here.open(ECHO)
         assert isinstance(stream, SimulatedStream)
-        for size in (1, 10, 70_000):
+        for size in (1, 10, 70_000, 200_000, 1):
             await stream.send(bytes(size))
             await read_some(stream, size)
-        await wait_all_tasks_blocked()
-        assert stream._window_bytes == WINDOW_BYTES
+            await wait_all_tasks_blocked()
+            assert isinstance(pair.there, SimulatedConnection)
+            (far,) = pair.there.streams.values()
+            assert stream._window_bytes + far._read_bytes == WINDOW_BYTES
+            assert far._read_bytes < WINDOW_BYTES // 2
 
 
 def test_what_arrives_may_post_in_turn_and_that_comes_after_it() -> None:

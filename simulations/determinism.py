@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""Why the same seed gives the same run: trio's order of tasks follows from it, and no thread runs.
+
+This is the only file that touches names which trio keeps to itself; a test guards them, and says
+so loudly when trio has changed. Everything else that could differ between two runs comes to a
+node through its seams.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any, TypeVar, TypeVarTuple
+
+import trio
+from trio import testing
+from trio.testing import MockClock
+
+Given = TypeVarTuple("Given")
+Result = TypeVar("Result")
+
+
+class HiddenThreadError(Exception):
+    """Something in a made world ran in a thread: when it ends is nobody's choice."""
+
+
+@contextmanager
+def seeded(seed: str) -> Iterator[None]:
+    """Let trio choose the order of tasks by this seed, in all runs that begin inside the block."""
+    run: Any = trio._core._run  # type: ignore[attr-defined]  # noqa: SLF001 - see the docstring
+    was = run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - as above
+    dice = run._r  # noqa: SLF001 - as above
+    run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001 - as above
+    run._r = Random(f"{seed} order of tasks")  # noqa: SLF001 - as above
+    try:
+        yield
+    finally:
+        run._ALLOW_DETERMINISTIC_SCHEDULING = was  # noqa: SLF001 - as above
+        run._r = dice  # noqa: SLF001 - as above
+
+
+_threads: Callable[[], int] = vars(testing)["active_thread_count"]  # the stubs do not know it
+
+
+class NoThreads(trio.abc.Instrument):
+    """Ends a run in which a thread is at work: virtual time would leap while it works.
+
+    `trio.Path` and name lookups use threads without saying so, and replacing the function that
+    starts them catches neither.
+    """
+
+    def __init__(self) -> None:
+        """Have seen none."""
+        self.found_at_s: float | None = None
+
+    def before_io_wait(self, timeout: float) -> None:
+        """Look, before the clock may leap."""
+        del timeout
+        if self.found_at_s is None and _threads():
+            self.found_at_s = trio.current_time()  # trio would swallow what is raised in here
+
+    def check(self, cause: Exception | None = None) -> None:
+        """Raise HiddenThreadError if there was one; whatever else went wrong may come of it."""
+        if self.found_at_s is not None:
+            raise HiddenThreadError(
+                f"a thread was at work at {self.found_at_s:.3f} s of virtual time: do its work in "
+                "`node.executor.aside`, which does it at once in a made world."
+            ) from cause
+
+
+def run_in_virtual_time(
+    seed: str,
+    main: Callable[[*Given], Awaitable[Result]],
+    *arguments: *Given,
+    instruments: Sequence[trio.abc.Instrument] = (),
+) -> Result:
+    """Run a world from its beginning to its end, as the seed has it."""
+    threads = NoThreads()
+    try:
+        with seeded(seed):
+            result: Result = trio.run(
+                main,
+                *arguments,
+                clock=MockClock(autojump_threshold=0),
+                instruments=[threads, *instruments],
+            )
+    except Exception as error:
+        threads.check(error)
+        raise
+    threads.check()
+    return result

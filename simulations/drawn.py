@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: MIT
+"""Draws a whole world from a seed: how many nodes, on what, over which links, and what goes wrong.
+
+Each kind of trouble is switched on or off by its own draw. So some worlds have one kind alone,
+where it is easily seen, and some have all of them, where they meet.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from random import Random
+from typing import TYPE_CHECKING
+
+import trio
+
+from simulations.attacks.attack import Attack
+from simulations.attacks.bytewise import Delay, Drop, Silent, Tamper
+from simulations.attacks.crowds import Garbage, Lurk
+from simulations.attacks.lies import Equivocate, FreeRide, LieAboutHardware, LieAboutModels
+from simulations.attacks.offers import Flood, Forge, Replay
+from simulations.links import ACCESSES, DISTANCES
+from simulations.machines import MACHINES
+
+if TYPE_CHECKING:
+    from simulations.node import MadeNode
+    from simulations.sim import Sim
+
+NODES_MIN, NODES_MAX = 4, 16
+
+ATTACKS: tuple[Callable[[], Attack], ...] = (
+    *(Drop, partial(Delay, 0.2, 5.0), Silent, Tamper, Garbage, Lurk, Equivocate, FreeRide),
+    *(LieAboutHardware, LieAboutModels, Flood, Forge, Replay),
+)
+
+#: No more than this share of the nodes is not honest.
+BYZANTINE_MAX = 0.3
+
+#: Of one kind of trouble: how often it comes, on average, and how long it lasts.
+EVERY_S, LASTS_S = 120.0, 90.0
+
+KINDS = ("partition", "one_way", "crash", "restart", "suspend", "clock", "disk", "reset", "hold")
+
+
+@dataclass
+class Drawn:
+    """What one seed has drawn."""
+
+    sim: "Sim"
+    count: int = 0
+    kinds: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Draw the sizes."""
+        dice = self.sim.dice("swarm")
+        self.count = self.count or dice.randint(NODES_MIN, NODES_MAX)
+        self.kinds = [kind for kind in KINDS if dice.random() < 0.5]
+        share = dice.choice((0.0, 0.0, BYZANTINE_MAX / 2, BYZANTINE_MAX))
+        self.byzantine = int(self.count * share)
+        self.access = dice.choice((*ACCESSES, ""))  # nothing: each has its machine's
+        self.distance = dice.choice(tuple(DISTANCES))
+        self.hidden = dice.choice((0.0, 0.0, 0.25, 0.5))
+
+    def figures(self) -> dict[str, float]:
+        """Say what was drawn, for the report."""
+        said = {f"has_{kind}": float(kind in self.kinds) for kind in KINDS}
+        return {**said, "byzantine_nodes": self.byzantine, "hidden_share": self.hidden}
+
+    async def populate(self) -> None:
+        """Make the nodes, and bring them in."""
+        sim, dice = self.sim, self.sim.dice("swarm population")
+        kinds = list(MACHINES.values())
+        made: list[MadeNode] = []
+        for number in range(self.count):
+            is_byzantine = number >= self.count - self.byzantine
+            attacks = (dice.choice(ATTACKS)(),) if is_byzantine else ()
+            machine = dice.choice(kinds)
+            name = attacks[0].name.replace("_", "-") if attacks else machine.name
+            node = sim.make(name, machine=machine, attacks=attacks)
+            if self.access:
+                sim.net.set_access(node.address, ACCESSES[self.access])
+            if number and dice.random() < self.hidden:
+                sim.net.close_door(node.address)
+            made.append(node)
+        half = [each.address for each in made[: self.count // 2]]
+        sim.net.set_group("here", half)
+        sim.net.set_group("there", [each.address for each in made[self.count // 2 :]])
+        sim.net.set_distance("here", "there", DISTANCES[self.distance])
+        await sim.bring_in(made)
+
+    async def trouble(self, for_s: float) -> None:
+        """Let what was drawn go wrong, for so long; then start whoever is down."""
+        sim = self.sim
+        with trio.move_on_after(for_s):
+            async with trio.open_nursery() as nursery:
+                for kind in self.kinds:
+                    nursery.start_soon(self._keep, kind, sim.dice(f"swarm {kind}"))
+                await trio.sleep_forever()
+        for each in sim.nodes:
+            if not each.is_living:
+                await sim.start(each)
+
+    async def _keep(self, kind: str, dice: Random) -> None:
+        """Let one kind of trouble come and go."""
+        make = {
+            "partition": self._partition,
+            "one_way": self._partition,
+            "crash": self._crash,
+            "restart": self._restart,
+            "suspend": self._suspend,
+            "clock": self._clock,
+            "disk": self._disk,
+            "reset": self._reset,
+            "hold": self._hold,
+        }[kind]
+        while True:
+            await trio.sleep(dice.expovariate(1 / EVERY_S))
+            with self.sim.watching.trouble(kind):
+                await make(kind, dice, dice.expovariate(1 / LASTS_S))
+
+    async def _partition(self, kind: str, dice: Random, for_s: float) -> None:
+        nodes = self.sim.nodes
+        some = dice.sample(nodes, dice.randint(1, len(nodes) - 1))
+        with self.sim.partition(some, one_way=kind == "one_way"):
+            await trio.sleep(for_s)
+
+    async def _crash(self, _kind: str, dice: Random, for_s: float) -> None:
+        node = dice.choice(self.sim.nodes)
+        if not node.is_living:
+            return
+        self.sim.crash(node)
+        await trio.sleep(for_s)
+        if not node.is_living:
+            await self.sim.start(node)
+
+    async def _restart(self, _kind: str, dice: Random, for_s: float) -> None:
+        node = dice.choice(self.sim.nodes)
+        await self.sim.stop(node)
+        await trio.sleep(for_s)
+        if not node.is_living:
+            await self.sim.start(node)
+
+    async def _suspend(self, _kind: str, dice: Random, for_s: float) -> None:
+        with self.sim.suspended(dice.choice(self.sim.nodes)):
+            await trio.sleep(for_s)
+
+    async def _clock(self, _kind: str, dice: Random, for_s: float) -> None:
+        clock = dice.choice(self.sim.nodes).clock
+        by_s = dice.choice((dice.uniform(-300, 300), 86_400.0, -86_400.0))
+        clock.jump(by_s)
+        await trio.sleep(for_s)
+        clock.jump(-by_s)
+
+    async def _disk(self, _kind: str, dice: Random, for_s: float) -> None:
+        store = dice.choice(self.sim.nodes).store
+        match dice.randrange(3):
+            case 0:
+                store.room_bytes = 0
+            case 1:
+                store.is_failing = True
+            case _:
+                store.commit_s = dice.uniform(0.5, 10)
+        await trio.sleep(for_s)
+        store.room_bytes, store.is_failing, store.commit_s = inf, False, 0.001
+
+    async def _reset(self, _kind: str, dice: Random, _for_s: float) -> None:
+        one, other = dice.sample(self.sim.nodes, 2)
+        self.sim.net.reset(one.address, other.address)
+
+    async def _hold(self, _kind: str, dice: Random, for_s: float) -> None:
+        one, other = (each.address for each in dice.sample(self.sim.nodes, 2))
+        self.sim.net.hold(one, other)
+        await trio.sleep(for_s)
+        self.sim.net.release(one, other)
