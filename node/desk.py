@@ -36,7 +36,7 @@ from node.happenings import Happenings
 from node.membership import Membership
 from node.mesh.addresses import with_peer
 from node.networks import Network, Networks
-from node.shown import advert_info, ban_info, credit_info, peer_info, work_done
+from node.shown import advert_info, ban_info, credit_info, peer_info, traffic_info, work_done
 from node.shown import peers_count as count_peers
 from node.supervised import words
 from protocol.errors import Refused
@@ -110,6 +110,7 @@ class Desk:
             peers=count_peers(member),
             work=work_done(member),
             credit=credit_info(member),
+            traffic=traffic_info(member),
             notes=self._notes(),
         )
 

@@ -36,6 +36,8 @@ KEEP_S = 300.0
 #: For the last write, while the node stops.
 LAST_S = 5.0
 
+log = Log()
+
 
 @dataclass(slots=True)
 class Ground:
@@ -77,13 +79,19 @@ class Ground:
         await self.database.write(put(PAUSED_UNTIL_S, until_s))
 
     async def keep_quotas(self) -> None:
-        """Write down what was used of the quotas, and when models were used."""
+        """Write down what was used of the quotas, and when models were used.
+
+        A disk that takes nothing costs what was used since the last time, after a crash.
+        """
         now = self.world.clock.now()
         kept = json.dumps(self.quotas.as_kept(now))
         # The highest wall time: by it `commons doctor` notices a clock that was set back.
         wall_s = max(now.wall_s, get(self.database, WALL_S) or 0.0)
         uses = self.library.listed.uses()
-        await self.database.write([*put(QUOTAS, kept), *put(WALL_S, wall_s), *uses])
+        try:
+            await self.database.write([*put(QUOTAS, kept), *put(WALL_S, wall_s), *uses])
+        except OSError as error:  # a full disk; `doctor` and whoever works here say it louder
+            log.warning("quotas_not_kept", error=str(error))
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Writes what a node knows as the documents that its owner is shown. Nothing is decided here."""
 
+from dataclasses import astuple
+
 import trio
 
 from node.api.documents import (
@@ -9,6 +11,7 @@ from node.api.documents import (
     CreditInfo,
     PeerInfo,
     PeersCount,
+    TrafficInfo,
     WorkDone,
 )
 from node.membership import Membership
@@ -29,6 +32,12 @@ def peers_count(member: Membership | None) -> PeersCount:
     peers = member.mesh.peers.values()
     members = sum(each.member for each in peers)
     return PeersCount(len(peers), members, len(member.viewing.adverts()))
+
+
+def traffic_info(member: Membership | None) -> tuple[TrafficInfo, ...]:
+    """Show what was said and heard, in the order of the alphabet."""
+    tallies = member.mesh.tallies if member else {}
+    return tuple(TrafficInfo(name, *astuple(each)) for name, each in sorted(tallies.items()))
 
 
 def peer_info(peer: Peer, member: Membership) -> PeerInfo:

@@ -155,7 +155,11 @@ class Directory:
         better = entry.source == GONE or (mine and not theirs)
         if entry.source == source:
             entry.vouched = vouched
-        elif better and self.held_of(source) < self.share:
+        elif (
+            better
+            and self.held_of(source) < self.share
+            and self._counts.have_room_with(entry, source)
+        ):
             entry.vouched = vouched
             self._attribute(entry, source)
 

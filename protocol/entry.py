@@ -58,6 +58,11 @@ class Counts:
         most = RANGE_ADVERTS_MAX if entry.known.range else RANGELESS_ADVERTS_MAX
         return self._ranges.get(_range_key(entry), 0) < most
 
+    def have_room_with(self, entry: Entry, source: bytes) -> bool:
+        """Tell whether an advert that is counted may be moved to this source."""
+        # A range is the same whoever tells of it; nodes without one are counted by their source.
+        return bool(entry.known.range) or self._ranges.get(("", source), 0) < RANGELESS_ADVERTS_MAX
+
     def add(self, entry: Entry, change: int) -> None:
         """Count an entry in or out, as it is now."""
         _add(self.sources, entry.source, change)

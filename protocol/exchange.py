@@ -7,8 +7,13 @@ Each side tells each neighbour, at its own interval, a **summary** of what it ha
 advert, what is new since the last summary, and a sample that walks through the whole
 directory in turn. The other answers with the keys it **wants**, and gets those adverts as
 they were sealed. Nothing is sent that was not wanted, nothing is wanted that was not
-offered, and everything offered is sent once per offer. The interval doubles from 1 to 60 s
-and falls back when the directory grows; a renewed advert is told at the next summary.
+offered, and everything offered is sent once per offer.
+
+A talk begins with all that we have, as fast as summaries may go; then the interval doubles
+from 1 to 60 s. By how much the directory grows is told a second later, in summaries of
+their own, to those who did not tell the same themselves; a renewed advert is told at the
+next summary. What several neighbours offer is asked of one. When it has not come a second
+later, the others are asked: who offers and stays silent delays others by that, no more.
 """
 
 from bisect import bisect_right
@@ -16,7 +21,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from protocol.actions import Action, Send
-from protocol.bounded import Allowance, remember
+from protocol.bounded import remember
 from protocol.canon import (
     Message,
     message,
@@ -34,12 +39,14 @@ from protocol.limits import (
     EXCHANGE_INTERVAL_S_MIN,
     KEYS_REMEMBERED_MAX,
     REPLACED_PER_EXCHANGE_MAX,
-    SUMMARIES_BURST,
     SUMMARY_ROWS_MAX,
     SUMMARY_SAMPLE_ROWS,
-    UNASKED_BURST,
     VIEW_MESSAGE_BYTES_MAX,
 )
+from protocol.talk import Talk
+
+#: Draws are numbers below this.
+_DRAWS = 2**64
 
 
 @message("summary", most=VIEW_MESSAGE_BYTES_MAX)
@@ -65,38 +72,6 @@ class Wanted(Message):
     ]
 
 
-class Talk:
-    """Where the exchange with one neighbour stands."""
-
-    __slots__ = (
-        "backlog",
-        "interval_s",
-        "next_at",
-        "offered",
-        "place",
-        "sampled_at",
-        "summaries",
-        "told",
-        "unasked",
-        "wanted",
-        "wanted_at",
-    )
-
-    def __init__(self, place: int, now: float, backlog: list[bytes], told: int) -> None:
-        """Begin with a backlog to tell; `place` is where the walk through the directory begins."""
-        self.interval_s = EXCHANGE_INTERVAL_S_MIN
-        self.next_at = now
-        self.place = place
-        self.sampled_at = now
-        self.backlog = backlog
-        self.told = told
-        self.offered: dict[bytes, None] = {}
-        self.wanted: dict[bytes, bool] = {}
-        self.wanted_at = now
-        self.summaries = Allowance(SUMMARIES_BURST, EXCHANGE_INTERVAL_S_MIN, now)
-        self.unasked = Allowance(UNASKED_BURST, EXCHANGE_INTERVAL_S_MIN, now)
-
-
 class Exchange:
     """The talks of one node with its neighbours."""
 
@@ -108,13 +83,19 @@ class Exchange:
         self._salt = salt
         self._directory = directory
         self._refused: dict[bytes, tuple[int, int]] = {}
+        #: Since when a node's advert is on its way from somebody, the oldest first.
+        self._coming: dict[bytes, float] = {}
 
     def begin(self, key: bytes, now: float) -> None:
         """Start to talk with a neighbour or guest."""
-        # What sits firmest is told first: nodes that we met, before what others say.
-        backlog = sorted(self._directory, key=_firmest_last)
-        keys = [entry.known.node for entry in backlog]
         place = draw(self._salt, b"walk", key)
+
+        def firmest_last(entry: Entry) -> tuple[bool, int, int]:
+            # Nodes that we met are told first, then what sits firm. Of equals each listener is
+            # told others first: a crowd of newcomers must not dial the same few.
+            return entry.met > 0, -entry.standing, (entry.draw - place) % _DRAWS
+
+        keys = [entry.known.node for entry in sorted(self._directory, key=firmest_last)]
         self.talks[key] = Talk(place, now, keys, self._directory.revision)
 
     def end(self, key: bytes) -> None:
@@ -122,59 +103,68 @@ class Exchange:
         self.talks.pop(key, None)
 
     def hurry(self, now: float) -> None:
-        """Talk soon with everybody: there is news."""
+        """Tell soon what is new, to those who lack it."""
         soon = now + EXCHANGE_INTERVAL_S_MIN
         for talk in self.talks.values():
-            talk.interval_s = EXCHANGE_INTERVAL_S_MIN
-            talk.next_at = min(talk.next_at, soon)
+            talk.news_at = min(talk.news_at, soon)
 
     # --- telling ----------------------------------------------------------------------------
 
     def tick(self, now: float) -> list[Action]:
-        """Send the summaries that are due."""
+        """Send the summaries that are due, and ask others for what did not come."""
         actions: list[Action] = []
         for key, talk in self.talks.items():
-            if now >= talk.next_at:
-                summary, rest = self._summary_for(key, talk, now)
+            if now >= talk.due_at:
+                walks = now >= talk.next_at
+                summary, rest = self._summary_for(key, talk, walks=walks)
                 if summary.held:
                     actions.append(Send(key, summary))
-                if rest:
-                    talk.next_at = now + EXCHANGE_INTERVAL_S_MIN
-                    continue
-                talk.interval_s = min(talk.interval_s * 2, EXCHANGE_INTERVAL_S_MAX)
-                talk.next_at = now + talk.interval_s
-        return actions
+                talk.news_at = now + EXCHANGE_INTERVAL_S_MIN if rest else float("inf")
+                if walks:
+                    talk.interval_s = min(talk.interval_s * 2, EXCHANGE_INTERVAL_S_MAX)
+                    talk.next_at = now + talk.interval_s
+        late: list[bytes] = []
+        for node, since in self._coming.items():
+            if now < since + EXCHANGE_INTERVAL_S_MIN:
+                break
+            late.append(node)
+        for node in late:
+            del self._coming[node]
+        return actions + self._ask_all(now, *late)
 
     def next_tick_at(self) -> float:
-        """Tell when the next summary is due."""
-        return min((talk.next_at for talk in self.talks.values()), default=float("inf"))
+        """Tell when the next summary is due, or something that was asked for is late."""
+        due_at = min((talk.due_at for talk in self.talks.values()), default=float("inf"))
+        if self._coming:
+            due_at = min(due_at, next(iter(self._coming.values())) + EXCHANGE_INTERVAL_S_MIN)
+        return due_at
 
-    def _summary_for(self, key: bytes, talk: Talk, now: float) -> tuple[Summary, bool]:
+    def _summary_for(self, key: bytes, talk: Talk, *, walks: bool) -> tuple[Summary, bool]:
         """Make the summary, and tell whether there is more news than it has room for."""
         held: dict[bytes, Held] = {}
-        if self.own is not None:
+        if self.own is not None and (walks or talk.own_told != self.own.version):
             held[self.me] = self.own.digests[1]
+            talk.own_told = self.own.version
         news = self._directory.news_since(talk.told)
-        room = SUMMARY_ROWS_MAX - SUMMARY_SAMPLE_ROWS - len(held)
-        for entry in news[:room]:
+        room = SUMMARY_ROWS_MAX - SUMMARY_SAMPLE_ROWS
+        for entry in news:
+            if len(held) >= room:
+                break
             talk.told = entry.revision
-            held[entry.known.node] = entry.known.digests[entry.met > 0]
-        while talk.backlog and len(held) <= room:
+            if talk.needs(entry):
+                held[entry.known.node] = entry.known.digests[entry.met > 0]
+        while talk.backlog and len(held) < room:
             still = self._directory.entries.get(talk.backlog.pop())
-            if still is not None:
+            if still is not None and talk.needs(still):
                 held[still.known.node] = still.known.digests[still.met > 0]
-        if not news or now - talk.sampled_at >= EXCHANGE_INTERVAL_S_MAX:
-            talk.sampled_at = now
+        is_all = not talk.backlog and (not news or talk.told >= news[-1].revision)
+        if walks:
             for entry in self._sample(talk):
                 held[entry.known.node] = entry.known.digests[entry.met > 0]
         # Nobody is told about itself.
         held.pop(key, None)
-        for node in held:
-            talk.offered.pop(node, None)
-            talk.offered[node] = None
-        while len(talk.offered) > 2 * SUMMARY_ROWS_MAX:
-            del talk.offered[next(iter(talk.offered))]
-        return Summary(tuple(held.values())), len(news) > room or bool(talk.backlog)
+        talk.offer(held)
+        return Summary(tuple(held.values())), not is_all
 
     def _sample(self, talk: Talk) -> Iterator[Entry]:
         """Walk on through the directory behind what was told last, whatever came and went since."""
@@ -211,39 +201,67 @@ class Exchange:
         if now - talk.wanted_at >= EXCHANGE_INTERVAL_S_MAX:
             # What was not sent by now is gone there, or was never there.
             talk.wanted.clear()
-        free = ADVERTS_PER_EXCHANGE_MAX - len(talk.wanted)
-        # Renewed adverts always have a place; of new nodes only so many, where others give way.
-        places = free if self._directory.has_room() else REPLACED_PER_EXCHANGE_MAX
-        asked: list[bytes] = []
-        for one in summary.held:
-            version = (one.issued_at_s, one.sequence)
-            held = self._directory.entries.get(one.node)
-            if held is not None and held.known.version == version:
-                self._directory.adopt(held, key, vouched=bool(one.met))
-            elif (
-                len(asked) < free
-                and (held is not None or places > 0)
-                and one.node not in talk.wanted
-                and self._refused.get(key + one.node) != version
-                and self._directory.wants(one.node, version, key, vouched=bool(one.met))
-            ):
-                talk.wanted[one.node] = bool(one.met)
-                asked.append(one.node)
-                places -= held is None
-        if asked:
-            talk.wanted_at = now
-        return [Send(key, Wanted(tuple(sorted(asked))))] if asked else [], True
+        talk.hear(summary.held)
+        for row in summary.held:
+            held = self._directory.entries.get(row.node)
+            if held is not None and held.known.version == (row.issued_at_s, row.sequence):
+                self._directory.adopt(held, key, vouched=bool(row.met))
+            else:
+                talk.lack(row)
+        return self._ask(key, talk, now), True
 
-    def on_advert(self, key: bytes, known: Known, now: float, now_s: float) -> bool:
+    def _ask_all(self, now: float, *nodes: bytes) -> list[Action]:
+        """Ask others for nodes that are not coming any more from the one who was asked first."""
+        actions: list[Action] = []
+        for key, talk in self.talks.items():
+            if any(node in talk.lacked for node in nodes):
+                actions += self._ask(key, talk, now)
+        return actions
+
+    def _ask(self, key: bytes, talk: Talk, now: float) -> list[Action]:
+        """Ask for what this neighbour has told and nobody brings, within the cap of an exchange."""
+        asked: list[bytes] = []
+        for node, (row, _) in list(talk.lacked.items()):
+            if len(talk.wanted) >= ADVERTS_PER_EXCHANGE_MAX:
+                break
+            if node in self._coming:
+                continue
+            is_new = node not in self._directory
+            # Renewed adverts always have a place; of new nodes only so many are asked for where
+            # others give way, or where the last one from this neighbour found no place.
+            is_tried = is_new and (talk.is_tight or not self._directory.has_room())
+            if is_tried and talk.tried >= REPLACED_PER_EXCHANGE_MAX:
+                continue
+            del talk.lacked[node]
+            if node in talk.wanted or not self._is_worth(key, row):
+                continue
+            talk.tried += is_tried
+            talk.wanted[node] = bool(row.met)
+            self._coming[node] = talk.wanted_at = now
+            asked.append(node)
+        return [Send(key, Wanted(tuple(sorted(asked))))] if asked else []
+
+    def _is_worth(self, key: bytes, row: Held) -> bool:
+        version = (row.issued_at_s, row.sequence)
+        return self._refused.get(key + row.node) != version and self._directory.wants(
+            row.node, version, key, vouched=bool(row.met)
+        )
+
+    def on_advert(
+        self, key: bytes, known: Known, now: float, now_s: float
+    ) -> tuple[list[Action], bool]:
         """Take in an advert that was wanted; False when too many come that were not."""
         talk = self.talks[key]
         met = talk.wanted.pop(known.node, None)
         if met is None:
-            return talk.unasked.take(now)
-        self.take_in(known, key, now, now_s, met=met)
-        return True
+            return [], talk.unasked.take(now)
+        self._coming.pop(known.node, None)
+        talk.is_tight = not self.take_in(known, key, now, now_s, met=met)
+        # What has no place as told by this neighbour may have one as told by another.
+        actions = self._ask_all(now, known.node) if talk.is_tight else []
+        return actions if talk.wanted else actions + self._ask(key, talk, now), True
 
-    def take_in(self, known: Known, source: bytes, now: float, now_s: float, *, met: bool) -> None:
+    def take_in(self, known: Known, source: bytes, now: float, now_s: float, *, met: bool) -> bool:
         """Offer a verified advert to the directory, and hurry when the directory grows by it.
 
         Where the directory is full and one advert only takes the place of another, there is
@@ -255,10 +273,7 @@ class Exchange:
             remember(self._refused, source + known.node, known.version, KEYS_REMEMBERED_MAX)
         elif len(self._directory) > held:
             self.hurry(now)
-
-
-def _firmest_last(entry: Entry) -> tuple[bool, int, int]:
-    return entry.met > 0, -entry.standing, -entry.draw
+        return reason is None
 
 
 def _draw_of(entry: Entry) -> int:

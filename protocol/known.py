@@ -4,6 +4,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakValueDictionary
 
 from protocol.advert import Advert
 from protocol.canon import Flag, Key, Row, Uint, row
@@ -22,7 +23,7 @@ class Held(Row):
     met: Flag
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Known:
     """A verified advert with its bytes as received; make it with :func:`known_from`.
 
@@ -41,10 +42,21 @@ class Known:
 
 Verify = Callable[[bytes], Known]
 
+# What somebody in this process holds, by network and bytes: the same bytes come from many
+# neighbours, and are the same advert each time. Nothing is kept alive by standing here.
+_HELD: WeakValueDictionary[tuple[bytes, bytes], Known] = WeakValueDictionary()
+
 
 def read_advert(wire: bytes, network: bytes) -> Known:
-    """Verify a sealed advert of one network; RemoteProtocolError says what is wrong with it."""
-    return known_from(wire, unseal(wire, network, Advert).value)
+    """Verify a sealed advert of one network; RemoteProtocolError says what is wrong with it.
+
+    Bytes that were verified, and whose advert is still held, are not verified again.
+    """
+    known = _HELD.get((network, wire))
+    if known is None:
+        known = known_from(wire, unseal(wire, network, Advert).value)
+        _HELD[network, wire] = known
+    return known
 
 
 def known_from(wire: bytes, advert: Advert) -> Known:

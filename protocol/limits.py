@@ -234,13 +234,19 @@ OUTBOUND_NEIGHBOURS_SOUGHT = 5
 RANGE_NEIGHBOURS_MAX = 2
 
 #: Strangers beyond the places are told a few adverts and sent on; this many at a time ...
-GUESTS_MAX = 8
+GUESTS_MAX = 32
 
-#: ... for so long: ten exchanges at the shortest interval tell most of a directory ...
-GUEST_S_MAX = 10
+#: ... for so long: two exchanges name more nodes than a newcomer dials before it has others ...
+GUEST_S_MAX = 4
 
-#: ... or, when the next one is at the door, only for one exchange over a slow line.
+#: ... or, when others wait, until it got what it asked for; so long, if it asks for nothing.
 GUEST_S_MIN = 2
+
+#: Strangers who wait to be guests; each costs a connection and is told nothing ...
+WAITING_MAX = 1024
+
+#: ... and is sent away after this time: then its own list is a better place to look.
+WAITING_S_MAX = 10
 
 #: Connected for so long without a fault, a neighbour is proven: probes are over sooner.
 PROVEN_S = 60

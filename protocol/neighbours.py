@@ -18,8 +18,12 @@ before one of those who came to us, it takes that one's place: latecomers cannot
 neighbours apart by filling the places.
 
 A stranger beyond the places is a **guest**: for a few seconds it is told adverts, and not
-listened to, and then sent on. So a full bootstrap node still opens the door.
+listened to, and then sent on. Strangers beyond the guests **wait**; as soon as a guest got
+what it asked for, the next one has its turn. So a full bootstrap node still opens the door
+to a crowd, as fast as its line can tell each of them where else to go.
 """
+
+from itertools import islice
 
 from protocol.actions import Action, Dial, Drop
 from protocol.advert import REACH_OUTBOUND
@@ -41,6 +45,8 @@ from protocol.limits import (
     STABLE_NEIGHBOURS,
     STABLE_OUTBOUND,
     STRIKES_MAX,
+    WAITING_MAX,
+    WAITING_S_MAX,
 )
 from protocol.memory import Memory
 from protocol.reasons import Reason
@@ -72,6 +78,9 @@ class Neighbours:
         self.me = me
         self.linked: dict[bytes, Neighbour] = {}
         self.guests: dict[bytes, float] = {}
+        self.waiting: dict[bytes, float] = {}
+        #: Guests that got what they asked for, and may be sent on when others wait.
+        self._told: dict[bytes, None] = {}
         self.dialling: dict[bytes, float] = {}
         self._salt = salt
         self._directory = directory
@@ -88,6 +97,10 @@ class Neighbours:
         """Give the neighbours that chose us, oldest first."""
         return [neighbour for neighbour in self.linked.values() if neighbour.inbound]
 
+    def is_stranger(self, key: bytes) -> bool:
+        """Tell whether the node is a guest, or waits to be one."""
+        return key in self.guests or key in self.waiting
+
     def stable(self) -> list[Neighbour]:
         """Give those that nothing but their own death or fault replaces: the first proven."""
         proven = sorted(
@@ -103,8 +116,9 @@ class Neighbours:
     def on_connected(self, key: bytes, now: float, *, inbound: bool) -> list[Action]:
         """Give the node a place, make it a guest, or send it away."""
         chosen = self.dialling.pop(key, None) is not None
-        if key in self.linked or key in self.guests:
+        if key in self.linked or (self.is_stranger(key) and inbound and not chosen):
             return []
+        self._send_on(key)
         if self.memory.shuns(key, now):
             return [Drop(key, Reason.BANNED)]
         if chosen or not inbound:
@@ -123,7 +137,7 @@ class Neighbours:
 
     def on_disconnected(self, key: bytes, now: float) -> None:
         """Forget the place; one that left before it was proven is left alone for a while."""
-        self.guests.pop(key, None)
+        self._send_on(key)
         neighbour = self._unlink(key)
         if neighbour is not None and not neighbour.inbound:
             self.memory.rest(key, now)
@@ -132,6 +146,12 @@ class Neighbours:
         """Let the node rest, longer each time."""
         if self.dialling.pop(key, None) is not None:
             self.memory.rest(key, now)
+
+    def on_told(self, key: bytes, now: float) -> list[Action]:
+        """Note that a node got adverts that it asked for; a guest makes room for the next one."""
+        if key in self.guests:
+            self._told[key] = None
+        return self._turn_over(now)
 
     def strike(self, key: bytes, *, fatal: bool) -> bool:
         """Count a fault; tell whether it was one too many."""
@@ -145,7 +165,7 @@ class Neighbours:
         """End with this node for a long while."""
         self.memory.shun(key, now)
         self.dialling.pop(key, None)
-        here = self._unlink(key) is not None or self.guests.pop(key, None) is not None
+        here = self._unlink(key) is not None or self._send_on(key)
         return [Drop(key, Reason.BANNED)] if here else []
 
     # --- as time goes by -----------------------------------------------------------------------
@@ -157,15 +177,7 @@ class Neighbours:
         for neighbour in self.linked.values():
             if not neighbour.proven and now - neighbour.since >= PROVEN_S:
                 self._prove(neighbour)
-        actions: list[Action] = []
-        for key, since in list(self.guests.items()):
-            if self._takes_inbound():
-                del self.guests[key]
-                self._link(key, now, inbound=True)
-            elif now - since >= GUEST_S_MAX:
-                del self.guests[key]
-                actions.append(Drop(key, Reason.VIEW_FULL))
-        return actions + self._dials(now)
+        return self._send_off(now) + self._turn_over(now) + self._dials(now)
 
     def next_tick_at(self, now: float) -> float:
         """Tell when something will be due, if nothing happens before."""
@@ -173,7 +185,11 @@ class Neighbours:
             self._redraw_at,
             *self.dialling.values(),
         ]
-        times += [since + GUEST_S_MAX for since in self.guests.values()]
+        # The first of each line came first.
+        times += [since + GUEST_S_MAX for since in islice(self.guests.values(), 1)]
+        times += [since + WAITING_S_MAX for since in islice(self.waiting.values(), 1)]
+        if self.waiting:
+            times.append(next(iter(self.guests.values())) + GUEST_S_MIN)
         times += [one.since + PROVEN_S for one in self.linked.values() if not one.proven]
         if len(self.outbound()) + len(self.dialling) < OUTBOUND_NEIGHBOURS_SOUGHT:
             times.append(now + DIAL_REST_S_MIN)
@@ -215,7 +231,7 @@ class Neighbours:
         if entry is not None:
             return Dial(entry.known.node, entry.known.advert.addresses)
         keys = [key for key in self._bootstrap if self._may_dial(key, now)]
-        if self.outbound() or not keys:
+        if not keys:
             return None
         return self._bootstrap[min(keys, key=lambda key: self._draw(b"bootstrap", key))]
 
@@ -238,7 +254,7 @@ class Neighbours:
         )
 
     def _may_dial(self, key: bytes, now: float) -> bool:
-        busy = key in self.linked or key in self.guests or key in self.dialling
+        busy = key in self.linked or self.is_stranger(key) or key in self.dialling
         return not (busy or self.memory.rests(key, now) or self.memory.shuns(key, now))
 
     def _thin_out(self, newest: bytes) -> list[Action]:
@@ -270,16 +286,48 @@ class Neighbours:
             self._directory.mark_met(neighbour.key)
 
     def _host(self, key: bytes, now: float) -> list[Action]:
-        """Make a guest of a stranger, in the place of one that had its time if need be."""
+        """Make a guest of a stranger, or let it wait for its turn."""
+        if len(self.waiting) >= WAITING_MAX:
+            return [Drop(key, Reason.VIEW_FULL)]
+        self.waiting[key] = now
+        return self._turn_over(now)
+
+    def _turn_over(self, now: float) -> list[Action]:
+        """Let those who wait be guests, in the places of others who had their time."""
         actions: list[Action] = []
-        if len(self.guests) >= GUESTS_MAX:
-            oldest, since = next(iter(self.guests.items()))
-            if now - since < GUEST_S_MIN:
-                return [Drop(key, Reason.VIEW_FULL)]
-            del self.guests[oldest]
-            actions.append(Drop(oldest, Reason.VIEW_FULL))
-        self.guests[key] = now
+        while self.waiting:
+            if len(self.guests) >= GUESTS_MAX:
+                leaving = next(iter(self._told or self.guests))
+                if leaving not in self._told and now - self.guests[leaving] < GUEST_S_MIN:
+                    break
+                self._send_on(leaving)
+                actions.append(Drop(leaving, Reason.VIEW_FULL))
+            key = next(iter(self.waiting))
+            del self.waiting[key]
+            self.guests[key] = now
         return actions
+
+    def _send_off(self, now: float) -> list[Action]:
+        """Give strangers the places that are free, and send on who had its time."""
+        actions: list[Action] = []
+        for line, most_s in ((self.guests, GUEST_S_MAX), (self.waiting, WAITING_S_MAX)):
+            while line:
+                key, since = next(iter(line.items()))
+                if self._takes_inbound():
+                    self._send_on(key)
+                    self._link(key, now, inbound=True)
+                elif now - since >= most_s:
+                    self._send_on(key)
+                    actions.append(Drop(key, Reason.VIEW_FULL))
+                else:
+                    break
+        return actions
+
+    def _send_on(self, key: bytes) -> bool:
+        """Forget a stranger; tell whether it was one."""
+        self._told.pop(key, None)
+        was_waiting = self.waiting.pop(key, None) is not None
+        return self.guests.pop(key, None) is not None or was_waiting
 
     def _unlink(self, key: bytes) -> Neighbour | None:
         self._directory.tellers.discard(key)

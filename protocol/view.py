@@ -129,12 +129,12 @@ class View:
             if known.node != key:
                 return self._blame(key, now, Reason.WRONG_PARTY, "another's advert", fatal=True)
         actions = self.neighbours.on_connected(key, now, inbound=inbound)
-        self._follow()
-        if key in self.neighbours.linked or key in self.neighbours.guests:
+        self._follow(now)
+        if known is not None and (key in self.neighbours.linked or self.directory.has_room()):
+            self.exchange.take_in(known, key, now, now_s, met=False)
             if key not in self.exchange.talks:
-                self.exchange.begin(key, now)
-            if known is not None and (key in self.neighbours.linked or self.directory.has_room()):
-                self.exchange.take_in(known, key, now, now_s, met=False)
+                # It waits or was sent away: others may dial it, who have a place.
+                self.directory.leave(key)
         return actions
 
     def on_disconnected(self, key: bytes, now: float) -> list[Action]:
@@ -154,7 +154,7 @@ class View:
     def shun(self, key: bytes, now: float) -> list[Action]:
         """End with a node that was caught elsewhere."""
         actions = self.neighbours.shun(key, now)
-        self._follow()
+        self._follow(now)
         return actions
 
     def on_message(self, key: bytes, message: Message, now: float, now_s: float) -> list[Action]:
@@ -169,6 +169,8 @@ class View:
                 return self._on_answer(key, message, now, now_s)
             case Wanted() if key in self.exchange.talks:
                 actions, fair = self.exchange.on_wanted(key, message, now)
+                actions += self.neighbours.on_told(key, now)
+                self._follow(now)
             case Summary() if self._listens_to(key):
                 actions, fair = self.exchange.on_summary(key, message, now)
             case Wanted() | Summary():
@@ -190,13 +192,16 @@ class View:
                 known = self._verify(wire)
             except RemoteProtocolError as error:
                 return self._blame(key, now, error.reason, error.detail, fatal=True)
-            fair = self.exchange.on_advert(key, known, now, now_s)
+            actions, fair = self.exchange.on_advert(key, known, now, now_s)
+            if fair and not talk.wanted:
+                # All that was asked for is here: now is the time to draw whom to dial.
+                return actions + self._tend(now)
         else:
             # Not worth a check of its signature.
-            fair = talk.unasked.take(now)
-        return (
-            [] if fair else self._blame(key, now, Reason.UNEXPECTED, "adverts that nobody wanted")
-        )
+            actions, fair = [], talk.unasked.take(now)
+        if not fair:
+            actions += self._blame(key, now, Reason.UNEXPECTED, "adverts that nobody wanted")
+        return actions
 
     def on_ask_failed(self, key: bytes, now: float) -> list[Action]:
         """Go on without a node that could not be asked."""
@@ -231,11 +236,11 @@ class View:
 
     def _tend(self, now: float) -> list[Action]:
         actions = self.neighbours.tick(now)
-        self._follow()
+        self._follow(now)
         return actions
 
-    def _follow(self) -> None:
-        """End the talks with those who are neither neighbours nor guests any more."""
+    def _follow(self, now: float) -> None:
+        """Talk with all who are neighbours or guests now, and with nobody else."""
         gone = [
             key
             for key in self.exchange.talks
@@ -244,6 +249,9 @@ class View:
         for key in gone:
             self.exchange.end(key)
             self.directory.leave(key)
+        for key in (*self.neighbours.linked, *self.neighbours.guests):
+            if key not in self.exchange.talks:
+                self.exchange.begin(key, now)
 
     def _on_answer(self, key: bytes, answer: Answer, now: float, now_s: float) -> list[Action]:
         search = self.searches.get(answer.id)

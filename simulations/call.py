@@ -59,6 +59,7 @@ class Call:
                 self._net.unlink(self._link)
         if self._made and not self._made.is_gone:
             return self._made
+        self._net.traffic(self._caller.host).in_vain[self._place.host] += 1
         self._net.note("refused", self._net.between(*self._link.hosts), self.refused)
         return None
 

@@ -16,6 +16,12 @@ from typing import TYPE_CHECKING
 
 from node.membership import Membership
 from simulations import invariants
+from simulations.lasting import (
+    dials_back_off,
+    nobody_believes_in_the_gone,
+    one_link_each,
+    quiet_is_quiet,
+)
 from simulations.node import MadeNode
 
 if TYPE_CHECKING:
@@ -159,8 +165,11 @@ def not_for_long(check: Check, seconds: float) -> Check:
     return held_again_soon
 
 
-SAFE: tuple[Check, ...] = (nothing_failed, bounds_hold, adverts_are_true)
-EVENTUALLY: tuple[Check, ...] = (everybody_knows_everybody, nobody_is_alone)
+SAFE: tuple[Check, ...] = (
+    *(nothing_failed, bounds_hold, adverts_are_true),
+    *(nobody_believes_in_the_gone, one_link_each, dials_back_off, quiet_is_quiet),
+)
+EVENTUALLY: tuple[Check, ...] = (everybody_knows_everybody, nobody_is_alone, adverts_expire)
 
 
 def membership_of(node: MadeNode) -> Membership:

@@ -256,10 +256,9 @@ def _progress(name: str, count: int) -> "Iterator[Callable[[int, Sample], None]]
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
+    if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text} is no number of nodes")
-    return count
+    return int(text)
 
 
 def _seeds(text: str) -> range:

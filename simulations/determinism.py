@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Why the same seed gives the same run: trio's order of tasks follows from it, and no thread runs.
 
-This is the only file that touches names which trio keeps to itself; a test guards them, and says
-so loudly when trio has changed. Everything else that could differ between two runs comes to a
-node through its seams.
+Everything else that could differ between two runs comes to a node through its seams.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
-from typing import Any, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import trio
-from trio import testing
 from trio.testing import MockClock
+
+from simulations.inside_trio import order_of_tasks, threads_at_work
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -26,19 +25,8 @@ class HiddenThreadError(Exception):
 @contextmanager
 def seeded(seed: str) -> Iterator[None]:
     """Let trio choose the order of tasks by this seed, in all runs that begin inside the block."""
-    run: Any = trio._core._run  # type: ignore[attr-defined]  # noqa: SLF001 - see the docstring
-    was = run._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - as above
-    dice = run._r  # noqa: SLF001 - as above
-    run._ALLOW_DETERMINISTIC_SCHEDULING = True  # noqa: SLF001 - as above
-    run._r = Random(f"{seed} order of tasks")  # noqa: SLF001 - as above
-    try:
+    with order_of_tasks(Random(f"{seed} order of tasks")):
         yield
-    finally:
-        run._ALLOW_DETERMINISTIC_SCHEDULING = was  # noqa: SLF001 - as above
-        run._r = dice  # noqa: SLF001 - as above
-
-
-_threads: Callable[[], int] = vars(testing)["active_thread_count"]  # the stubs do not know it
 
 
 class NoThreads(trio.abc.Instrument):
@@ -55,7 +43,7 @@ class NoThreads(trio.abc.Instrument):
     def before_io_wait(self, timeout: float) -> None:
         """Look, before the clock may leap."""
         del timeout
-        if self.found_at_s is None and _threads():
+        if self.found_at_s is None and threads_at_work():
             self.found_at_s = trio.current_time()  # trio would swallow what is raised in here
 
     def check(self, cause: Exception | None = None) -> None:

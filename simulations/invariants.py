@@ -182,6 +182,8 @@ def _directory_trouble(member: Membership) -> str:
         (len(talks), NEIGHBOURS_MAX + GUESTS_MAX, "talks"),
         (_most(len(each.wanted) for each in talks), ADVERTS_PER_EXCHANGE_MAX, "wishes in one talk"),
         (_most(len(each.offered) for each in talks), 2 * SUMMARY_ROWS_MAX, "offers in one talk"),
+        (_most(len(each.lacked) for each in talks), 2 * SUMMARY_ROWS_MAX, "wishes to come"),
+        (_most(len(each.heard) for each in talks), 2 * SUMMARY_ROWS_MAX, "rows heard in one talk"),
         (len(view.searches), SEARCHES_MAX, "searches"),
         (len(view.neighbours.memory), KEYS_REMEMBERED_MAX, "keys in mind"),
     )

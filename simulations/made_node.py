@@ -30,7 +30,7 @@ from simulations.host import House, ScriptedHost
 from simulations.keeping import Backup, empty, put_files, read_files, read_key
 from simulations.link import Traits
 from simulations.machines import DESKTOP, Machine, limits_of
-from simulations.standstill import Standstill, end_at_once
+from simulations.standstill import Standstill
 from simulations.store import SimulatedStore, Watch
 from simulations.transport import Net
 from simulations.world import made_paths, made_world
@@ -215,8 +215,6 @@ class MadeNode:
             self.net.kill(self.address)
         self.scope.cancel()
         self._wake()
-        if self._tasks is not None:
-            trio.lowlevel.spawn_system_task(end_at_once, self._tasks, self.over)
 
     async def stop(self) -> None:
         """End as the service manager wants it, and wait for it; a sleeping machine wakes for it."""

@@ -75,6 +75,7 @@ class Population:
         :class:`~simulations.made_node.MadeNode`.
         """
         self._counts[name] = number = self._counts.get(name, 0) + 1
+        more.setdefault("address", _address(len(self._nodes.by_name)))
         node = self._nodes.make(
             f"{name}-{number}", config, seed=str(self.seed), machine=machine, **more
         )
@@ -182,3 +183,8 @@ class Population:
         """Let a node come and go by a schedule, until the world settles."""
         self.shown_in(node, self.nodes[:1] if front is None else front)
         self._tasks.start_soon(obey, node, schedule, partial(self.start, node))
+
+
+def _address(number: int) -> str:
+    """Give a public address in a range of its own: nodes bound how much one range may have."""
+    return f"{20 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.9"

@@ -91,17 +91,20 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Run a test; when it fails, say how to have that again."""
     if "sim" not in getattr(item, "fixturenames", ()):
         return (yield)
+    from node.leaves import the_only
+
     if item.config.getoption("--sim-check"):
         from simulations.again import check_test
 
         check_test(item)
     try:
         return (yield)
-    except Exception as error:
+    except Exception as raised:  # noqa: BLE001 - it is raised again, with a word more
+        error = the_only(raised)
         seed = item.callspec.params["sim_seed"]  # type: ignore[attr-defined]  # as above
         name, _, _ = item.nodeid.partition("[")
         error.add_note(f"replay: pytest '{name}' --sim-seed={seed}")
-        raise
+        raise error from error.__cause__  # without the groups around it, which say nothing
 
 
 @pytest.fixture

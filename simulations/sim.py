@@ -53,6 +53,8 @@ class Sim(Population):
         self.figures: dict[str, float] = {}
         """Whatever a scenario measures, by name with its unit at the end; the report shows it."""
         self.watching = Watching(self)
+        self.has_failed = False
+        """A check of safety did not hold: this was told, and is not told again."""
 
     # --- the network ------------------------------------------------------------------------------
 
@@ -115,6 +117,7 @@ class Sim(Population):
         """Insist that all of these hold now; without any, those of safety."""
         troubles = self._failing(checks or (*SAFE, *self.watching.always))
         if troubles:
+            self.has_failed = True
             self.trace.note("check_failed", "", str(troubles[0]))
             raise CheckFailedError(*troubles)
 
@@ -172,7 +175,8 @@ async def made_sim(
         tasks.start_soon(sim.watching.run)
         yield sim
         sim.watching.look()
-        sim.check()
+        if not sim.has_failed:
+            sim.check()
 
 
 async def _awaited(given: Awaitable[object]) -> None:

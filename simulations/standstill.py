@@ -7,9 +7,8 @@ suspend for it. Whatever was due comes when the tasks go on, all at once, in the
 seed gives. What still moves meanwhile: the clock of the node, which counts suspend, and what
 others do by plain calls to its objects, until it would wake one of these tasks.
 
-Beside `determinism` this is the only file that touches names which trio keeps to itself: nothing
-public defers a step. A test guards them. One thing differs from a machine: code that asks trio
-itself for the time sees how long it stood still.
+Nothing public of trio's defers a step; see `inside_trio`. One thing differs from a machine: code
+that asks trio itself for the time sees how long it stood still.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,8 +18,7 @@ from typing import Any, NoReturn
 import trio
 from trio.lowlevel import Abort, RunVar, Task
 
-#: The step that a task is to do next, and what it is given.
-Step = tuple[Callable[[object], object], object]
+from simulations.inside_trio import Step, is_ending, next_step, scopes_below, set_next_step
 
 
 class Standstill:
@@ -29,14 +27,14 @@ class Standstill:
     def __init__(self, below: trio.Nursery) -> None:
         """Stop all that runs below this nursery, also what others start there later."""
         self.is_over = False
-        self._top: Any = below.cancel_scope
+        self._below = below
         self._begun_at_s = trio.current_time()
         self._steps: dict[Task, Step] = {}
         self._sleepers: dict[Task, Any] = {}
         self._stopped = _stopped()
         self._stopped.add(below, self)
         self._due_s = [
-            (scope, scope.deadline) for scope in _scopes_of(below) if scope.deadline != inf
+            (each, each.deadline) for each in scopes_below(below) if each.deadline != inf
         ]
         for scope, _ in self._due_s:
             scope.deadline = inf
@@ -47,10 +45,9 @@ class Standstill:
             return
         self.is_over = True
         self._stopped.forget(self)
-        for task, (function, given) in self._steps.items():
+        for task, step in self._steps.items():
             trio.lowlevel.reschedule(task)
-            private: Any = task
-            private._next_send_fn, private._next_send = function, given  # noqa: SLF001 - see the docstring
+            set_next_step(task, step)
         for sleeper in self._sleepers.values():
             sleeper.close()
         slept_s = trio.current_time() - self._begun_at_s
@@ -59,37 +56,19 @@ class Standstill:
 
     def hold(self, task: Task) -> None:
         """Put a task to sleep in the place of its next step; it is about to be done."""
-        if self._is_cancelled():
+        if is_ending(self._below):
             self.go_on()
             return
-        private: Any = task
-        self._steps[task] = (private._next_send_fn, private._next_send)  # noqa: SLF001 - see the docstring
+        self._steps[task] = next_step(task)
         sleeper = trio.lowlevel.wait_task_rescheduled(self._cancel)  # noqa: ASYNC105 - the task does
         self._sleepers[task] = sleeper
-        private._next_send_fn, private._next_send = sleeper.send, None  # noqa: SLF001 - as above
+        set_next_step(task, (sleeper.send, None))
 
     def _cancel(self, _raise_cancel: Callable[[], NoReturn]) -> Abort:
         """Hear that a task is cancelled: it sees that itself, at its next checkpoint."""
-        if self._is_cancelled():
+        if is_ending(self._below):
             self.go_on()
         return Abort.FAILED
-
-    def _is_cancelled(self) -> bool:
-        """Whether all of it is to end: what stands still could never do that."""
-        status = self._top._cancel_status  # noqa: SLF001 - see the docstring
-        return status is None or bool(status.effectively_cancelled)
-
-
-async def end_at_once(below: trio.Nursery, over: trio.Event) -> None:
-    """Let nothing below a cancelled nursery hold up its end, until it is over.
-
-    What a program protects from being cancelled is ended all the same by whoever pulls the plug.
-    """
-    while not over.is_set():
-        for scope in list(_scopes_of(below)):
-            if scope.shield:
-                scope.shield = False
-        await trio.lowlevel.checkpoint()
 
 
 class _Stopped(trio.abc.Instrument):
@@ -132,15 +111,6 @@ def _stopped() -> _Stopped:
         stopped = _Stopped()
         _of_this_run.set(stopped)
         return stopped
-
-
-def _scopes_of(below: trio.Nursery) -> Iterator[Any]:
-    top: Any = below.cancel_scope
-    todo = [top._cancel_status] if top._cancel_status else []  # noqa: SLF001 - see the docstring
-    while todo:
-        status = todo.pop()
-        yield status._scope  # noqa: SLF001 - as above
-        todo += status._children  # noqa: SLF001 - as above
 
 
 def _tasks_below(nursery: trio.Nursery) -> Iterator[Task]:

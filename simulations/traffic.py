@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What passes through a made network, counted: by host and by protocol, and what is under way."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ class Traffic:
     received: Tally = field(default_factory=Tally)
     spoken: dict[str, Spoken] = field(default_factory=dict)
     """What it has sent, by protocol."""
+    in_vain: Counter[str] = field(default_factory=Counter)
+    """How often it has dialled a host and got no connection."""
 
     def of(self, protocol: str) -> Spoken:
         """Give the counters of a protocol."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from simulations.checks import Check, known_to
+from simulations.lasting import Lasting
 from simulations.record import Lane, Sample, Span, Verdict
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class Watching:
         """What each check said when it was made last."""
         self.watch: Callable[[Sample], None] | None = None
         """Is shown each sample as it is taken."""
+        self.lasting = Lasting()
+        """What checks have seen that look more than once."""
         self._sim = sim
         self._lives: dict[str, _Life] = {}
         self._ongoing: dict[int, tuple[float, str]] = {}
@@ -108,6 +111,11 @@ class Watching:
             begin_s, _ = self._ongoing.pop(number)
             self.troubles.append(Span(begin_s, self._sim.now_s, what))
             self._sim.trace.note("trouble_over", "", what)
+
+    @property
+    def has_trouble(self) -> bool:
+        """Whether the world is unkind now."""
+        return bool(self._ongoing)
 
     def all_troubles(self) -> tuple[Span, ...]:
         """Give all that was, in the order in which it began; what goes on ends now."""

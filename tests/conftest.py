@@ -13,6 +13,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from tests.tree import ROOT
 
+pytest_plugins = ("pytester",)  # for the tests of our own plugin
+
 # What it keeps between runs is a cache like the others; `make clean` knows the folder.
 set_hypothesis_home_dir(ROOT / ".cache" / "hypothesis")
 

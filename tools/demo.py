@@ -22,8 +22,8 @@ from tests.models_in_code import mlp
 
 NAMES = ("ann", "bob", "cleo")
 COMMONS = (sys.executable, "-m", "node.cli.main")
-READY_S = 60.0
-MEET_S = 30.0
+READY_S = 120.0
+MEET_S = 120.0
 
 
 class Person:

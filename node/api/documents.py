@@ -76,11 +76,23 @@ class CreditInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TrafficInfo:
+    """What was said and heard in one protocol since this node came into its network."""
+
+    protocol: str
+    sent_frames: int
+    sent_bytes: int
+    received_frames: int
+    received_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The node on one page. `notes` are sentences that the owner should read.
 
     `tasks` counts what the program does at once, waiting included; it grows with peers and
-    orders, and over days it does not.
+    orders, and over days it does not. `traffic` is counted in frames: what the transport says
+    for itself is not in it.
     """
 
     version: str
@@ -93,6 +105,7 @@ class Status:
     peers: PeersCount
     work: WorkDone
     credit: CreditInfo
+    traffic: tuple[TrafficInfo, ...] = ()
     notes: tuple[str, ...] = ()
 
 

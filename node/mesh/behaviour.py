@@ -244,9 +244,13 @@ class Behaviour:
         changed, gone, bans = self._changed, self._gone, self._changed_bans
         self._changed, self._gone, self._changed_bans = set(), set(), set()
         statements = [
-            *(("DELETE FROM peers WHERE key = ?", (key,)) for key in gone),
-            *(_peer_row(key, self._records[key]) for key in changed if key in self._records),
-            *(_ban_row(key, self._bans.get(key)) for key in bans),
+            *(("DELETE FROM peers WHERE key = ?", (key,)) for key in sorted(gone)),
+            *(
+                _peer_row(key, self._records[key])
+                for key in sorted(changed)
+                if key in self._records
+            ),
+            *(_ban_row(key, self._bans.get(key)) for key in sorted(bans)),
         ]
         if not statements:
             return

@@ -17,13 +17,17 @@ from protocol.reasons import Reason
 #: A connection to a node that is no neighbour, with nothing going on, is closed after this time.
 IDLE_S = 60.0
 
+#: After this time when the view has let the node go, or has been let go by it: a door at which a
+#: crowd knocks needs the places of those who were sent on.
+LET_GO_S = 5.0
+
 
 class Contacts:
     """The nodes that were dialled for the view, and the neighbours that it let go."""
 
     def __init__(self, mesh: Mesh) -> None:
         """Begin with none."""
-        self.brought: dict[bytes, float] = {}
+        self.brought: dict[bytes, tuple[float, float]] = {}
         self._mesh = mesh
 
     async def meet(self, key: bytes, addresses: tuple[str, ...], deadline_s: float) -> Peer | None:
@@ -40,17 +44,17 @@ class Contacts:
             return peer
         return None
 
-    def note(self, key: bytes) -> None:
-        """Look after this connection from now on."""
-        self.brought[key] = trio.current_time()
+    def note(self, key: bytes, idle_s: float = IDLE_S) -> None:
+        """Look after this connection from now on; it may be idle for so long."""
+        self.brought[key] = trio.current_time(), idle_s
 
     async def sweep(self, needed: Container[bytes]) -> None:
         """Close what is neither `needed` for the view nor used by anybody else."""
-        idle_s = trio.current_time() - IDLE_S
-        for key, since_s in list(self.brought.items()):
+        now_s = trio.current_time()
+        for key, (since_s, idle_s) in list(self.brought.items()):
             peer = self._mesh.peers.get(key)
             if peer is None or key in needed:
                 del self.brought[key]
-            elif max(since_s, peer.used_s) < idle_s and not (peer.is_held or peer.trusted):
+            elif max(since_s, peer.used_s) < now_s - idle_s and not (peer.is_held or peer.trusted):
                 del self.brought[key]
                 await self._mesh.part(key, Reason.IDLE)

@@ -21,7 +21,9 @@ from typing import Protocol, TypeVar
 import trio
 
 from node.mesh.meter import Meter
+from node.mesh.tally import Tally
 from node.mesh.transport import Lost, Stream, TransportError
+from node.mesh.turn import Turn
 from node.mesh.waiting import Room, Waiting
 from node.nurseries import plain_nursery
 from protocol.channel import Channel, NoFrame
@@ -83,6 +85,7 @@ class Framed:
         kinds: frozenset[type[Frame]] | None = None,
         stall_s: float = STALL_S_MAX,
         meter: Meter | None = None,
+        tally: Tally | None = None,
     ) -> None:
         """Take over a stream on which nothing was said yet.
 
@@ -94,15 +97,20 @@ class Framed:
         self._waiting = Waiting(room)
         self._up, self._down = up, down
         self._meter = meter
-        self._speaking = trio.Lock()  # for all of what one call says
-        self._writing = trio.Lock()  # for one frame; answers come between the frames of others
+        self._tally = tally or Tally()
+        self._speaking = Turn()  # for all of what one call says
+        self._writing = Turn()  # for one write; answers come between those of others
         self._answers: deque[Frame] = deque()
         self._pings: deque[tuple[int, trio.Event]] = deque()
         self._pinged = 0
         self._end: NoFrame | None = None
         self._error: Exception | None = None
-        self._changed = trio.Event()
-        self._asked = trio.Event()
+        # A frame is news to listeners only; windows, pongs and the end are to all others.
+        self._listeners = trio.lowlevel.ParkingLot()
+        self._others = trio.lowlevel.ParkingLot()
+        self._answerer = trio.lowlevel.ParkingLot()
+        self._tasks: trio.Nursery | None = None
+        self._is_answering = False
         self._said_end = self._heard_end = False
         self._in_tensor_bytes = 0
 
@@ -121,7 +129,7 @@ class Framed:
                 raise self._error
             if self._end is not None:
                 return self._end
-            await self._changed.wait()
+            await self._listeners.park()
         frame = self._waiting.take()
         if isinstance(frame, TensorData | BlobPiece) and not self._is_over:
             window = self._channel.consumed(len(frame.data))
@@ -180,7 +188,7 @@ class Framed:
             while not answered.is_set():
                 if self._error is not None or self._end is not None:
                     raise self._error or Lost("the peer is gone")
-                await self._changed.wait()
+                await self._others.park()
             return trio.current_time() - begin_s
         raise Lost(f"no answer to a ping within {deadline_s:g} s")
 
@@ -197,16 +205,17 @@ class Framed:
         """Read, and answer, until the peer says no more; those who listen hear how it ended."""
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_answering)
+                self._tasks = nursery
                 try:
                     await self._keep_reading()
                 except (TransportError, ProtocolError) as error:
                     await self._fail(error)
                 # After a clean end what was asked before it is still answered.
                 while self._answers and self._error is None:
-                    await self._changed.wait()
+                    await self._others.park()
                 nursery.cancel_scope.cancel()
         finally:
+            self._tasks = None
             if not self._is_over:
                 self._error = Lost("the stream was given up here")
             self._waiting.close()
@@ -239,6 +248,7 @@ class Framed:
             if data and self._down is not None:
                 await self._down.take(len(data))
             if data:
+                self._tally.received_bytes += len(data)
                 self._channel.receive_data(data)
             else:
                 self._channel.receive_eof()
@@ -246,14 +256,16 @@ class Framed:
                 self._take_in(event)
                 frames += 1
                 if frames % FRAMES_IN_ONE_GO == 0:
-                    self._tell()
+                    self._tell_listeners()
                     await trio.lowlevel.checkpoint()
                     await self._waiting.wait_for_room()
             if event is not NoFrame.NEED_DATA:
                 self._end = event
-            self._tell()
+                self._tell()
+            self._tell_listeners()
 
     def _take_in(self, frame: Frame) -> None:
+        self._tally.received_frames += 1
         match frame:
             case Ping(token):
                 self._answer(Pong(token))
@@ -263,11 +275,14 @@ class Framed:
                     if asked == token:
                         answered.set()
                         break
+                self._others.unpark_all()
             case Window():
-                pass  # the channel has noted it
+                self._others.unpark_all()  # the channel has noted it
             case End():
                 self._heard_end = True
-                self._asked.set()
+                self._tell()
+                if self._said_end:
+                    self._ask()
             case _:
                 if self._meter is not None and isinstance(frame, TensorData | BlobPiece):
                     self._meter.came(len(frame.data), trio.current_time())
@@ -277,13 +292,13 @@ class Framed:
         """Say what is due without anybody's wish: pongs, windows, and the end of the stream."""
         try:
             while True:
-                self._asked = trio.Event()
                 while self._answers:
                     await self._write([self._answers[0]])
                     self._answers.popleft()
                 await self._finish_when_said()
-                self._tell()
-                await self._asked.wait()
+                if not self._answers:
+                    self._others.unpark_all()
+                    await self._answerer.park()
         except (TransportError, ProtocolError) as error:
             if self._end is None:  # else the peer is gone, and needs no answer
                 await self._fail(error)
@@ -292,6 +307,7 @@ class Framed:
 
     async def _say_all(self, frames: Iterable[Frame]) -> None:
         has_begun = False
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
             async with self._speaking:
                 together: list[Frame] = []  # small frames that leave in one write
@@ -326,12 +342,17 @@ class Framed:
             if self._end is NoFrame.LOST:
                 raise Lost("the peer is gone")
             buffers = [each for frame in frames for each in self._encoded(frame)]
+            size_bytes = sum(map(len, buffers))
+            if len(buffers) > 1 and size_bytes <= TOGETHER_BYTES_MAX:
+                buffers = [b"".join(buffers)]  # to copy little is cheaper than to move two pieces
             if self._up is not None:
-                await self._up.take(sum(len(each) for each in buffers))
+                await self._up.take(size_bytes)
             with trio.move_on_after(self.stall_s):
                 await self.stream.send(*buffers)
+                self._tally.sent_frames += len(frames)
+                self._tally.sent_bytes += size_bytes
                 if self._meter is not None:
-                    self._meter.went(sum(len(each) for each in buffers))
+                    self._meter.went(size_bytes)
                 return
             raise Lost(f"the peer took nothing for {self.stall_s:g} s")
 
@@ -362,7 +383,7 @@ class Framed:
                     raise self._error
                 if self._end is not None:
                     raise Lost("the peer has ended the stream and takes no more data")
-                await self._changed.wait()
+                await self._others.park()
             if self._meter is not None:
                 self._meter.granted(trio.current_time())
             return
@@ -370,7 +391,15 @@ class Framed:
 
     def _answer(self, frame: Frame) -> None:
         self._answers.append(frame)
-        self._asked.set()
+        self._ask()
+
+    def _ask(self) -> None:
+        """Have what is due said, by a task of its own: many streams never need one."""
+        if self._answerer:
+            self._answerer.unpark_all()
+        elif self._tasks is not None and not self._is_answering:
+            self._is_answering = True
+            self._tasks.start_soon(self._keep_answering)
 
     async def _fail(self, error: Exception) -> None:
         if self._error is None:
@@ -379,8 +408,13 @@ class Framed:
         await self.stream.reset()
 
     def _tell(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
+        """Let all who wait see what is different."""
+        self._listeners.unpark_all()
+        self._others.unpark_all()
+
+    def _tell_listeners(self) -> None:
+        if self._waiting and self._listeners:
+            self._listeners.unpark_all()
 
 
 @asynccontextmanager

@@ -12,12 +12,13 @@ well: exchange repeats what matters, and a slow neighbour costs only itself.
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from itertools import count
 
 import trio
 
 from node.leaves import innermost
 from node.log import Log
-from node.mesh.framed import Framed
+from node.mesh.framed import TOGETHER_BYTES_MAX, Framed
 from node.mesh.transport import Lost, TransportError
 from protocol.bounded import Allowance
 from protocol.canon import Message, encode
@@ -44,6 +45,9 @@ END_S_MAX = 2.0
 #: A whole answer to a restarted neighbour comes at once; then some dozen messages a second are
 #: far more than exchange ever needs. Who says more is not listened to meanwhile.
 HEARD_BURST, HEARD_REFILL_S = 256, 0.02
+
+#: After so many messages in one go the other tasks have their turn: a burst waits already.
+HEARD_IN_ONE_GO = 8
 
 #: What may end a line: the way to the node, what it said, that it is banned, a late word of ours.
 ENDS = (TransportError, RemoteProtocolError, Refused, LocalProtocolError)
@@ -73,7 +77,7 @@ class Line:
         self._waiting: deque[Frame] = deque()
         self._waiting_bytes = 0
         self._wires: list[Framed] = []
-        self._changed = trio.Event()
+        self._changes = trio.lowlevel.ParkingLot()
         self._scope = trio.CancelScope()
         self._over = trio.Event()
         self._allowance = Allowance(HEARD_BURST, HEARD_REFILL_S, trio.current_time())
@@ -101,6 +105,13 @@ class Line:
     def close(self) -> None:
         """End the line now."""
         self._scope.cancel()
+
+    async def finish(self) -> None:
+        """End the line when all is said that waits, or the node takes no more of it."""
+        with trio.move_on_after(END_S_MAX):
+            while self._waiting and not self.is_over:
+                await self._changes.park()
+        self.close()
 
     async def run(self) -> None:
         """Keep the line until it ends; why it ended is in `error`, None when we closed it."""
@@ -141,11 +152,11 @@ class Line:
     async def _keep_a_stream(self) -> None:
         """Open a stream as soon as there is something to say and none to say it on."""
         while not self._waiting:
-            await self._change()
+            await self._changes.park()
         if self._patient:
             with trio.move_on_after(PATIENCE_S):
                 while not self._wires:
-                    await self._change()
+                    await self._changes.park()
         if self._wires:
             return
         async with self._dial() as wire:
@@ -161,18 +172,34 @@ class Line:
     async def _keep_speaking(self) -> None:
         while True:
             while not self._waiting or not self._wires:
-                await self._change()
-            frame = self._waiting[0]
+                await self._changes.park()
+            frames = self._next()
             with trio.move_on_after(SEND_S_MAX) as sending:
-                await self._wires[0].send(frame)
+                await self._wires[0].send(*frames)
             if sending.cancelled_caught:
                 raise Lost(f"the node took no message for {SEND_S_MAX:g} s")
-            self._waiting.popleft()
-            self._waiting_bytes -= _size_of(frame)
+            for frame in frames:  # they have their place until they are said
+                self._waiting.popleft()
+                self._waiting_bytes -= _size_of(frame)
             self.used_at_s = trio.current_time()
+            if not self._waiting:
+                self._tell()
+
+    def _next(self) -> list[Frame]:
+        """Give what may leave in one write, one frame at least; a slow line has to bear it."""
+        frames: list[Frame] = []
+        size_bytes = 0
+        for frame in self._waiting:
+            size_bytes += _size_of(frame)
+            if frames and size_bytes > TOGETHER_BYTES_MAX:
+                break
+            frames.append(frame)
+        return frames
 
     async def _listen(self, wire: Framed) -> None:
-        while True:
+        for number in count(1):
+            if number % HEARD_IN_ONE_GO == 0:
+                await trio.lowlevel.checkpoint()
             frame = await wire.receive()
             if isinstance(frame, NoFrame):
                 raise Lost("the node has ended its stream")
@@ -198,11 +225,8 @@ class Line:
         self._tell()
 
     def _tell(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
-
-    async def _change(self) -> None:
-        await self._changed.wait()
+        if self._changes:
+            self._changes.unpark_all()
 
 
 async def _end(wire: Framed) -> None:

@@ -19,6 +19,7 @@ from node.mesh.dialing import Dialing
 from node.mesh.framed import Framed, running
 from node.mesh.hello import CONTROL_KINDS, HELLO, HELLO_S_MAX, Greeter, Greeting
 from node.mesh.peer import Link, Peer, standing
+from node.mesh.tally import Tallies
 from node.mesh.transport import (
     Connection,
     Lost,
@@ -61,6 +62,7 @@ class Meetings:
         greeter: Greeter,
         defence: Defence,
         behaviour: Behaviour,
+        tallies: Tallies,
         *,
         start: Callable[..., None],
         blame: Callable[[bytes, Reason, str], None],
@@ -69,10 +71,12 @@ class Meetings:
         """`start` begins a task of its own; `on_link` hears of each link, before others do."""
         self.peers: dict[bytes, Peer] = {}
         self.watchers: list[tuple[OnMet, OnLeft]] = []
+        self.is_leaving = False
         self._me = me
         self._greeter = greeter
         self._defence = defence
         self._behaviour = behaviour
+        self._tallies = tallies
         self._start = start
         self._blame = blame
         self._on_link = on_link
@@ -89,7 +93,7 @@ class Meetings:
 
     async def meet(self, connection: Connection) -> None:
         """Count a connection for as long as it lives, and end it when no hello comes in time."""
-        if not self._defence.add(connection):
+        if self.is_leaving or not self._defence.add(connection):
             await connection.close()
             return
         try:
@@ -147,7 +151,8 @@ class Meetings:
         self, connection: Connection, stream: Stream, role: int, dialing: Dialing | None
     ) -> None:
         """Say hello on the control stream, and stay on it for as long as the link lives."""
-        wire = Framed(stream, kinds=CONTROL_KINDS, stall_s=HELLO_S_MAX)
+        tally = self._tallies.of(HELLO)
+        wire = Framed(stream, kinds=CONTROL_KINDS, stall_s=HELLO_S_MAX, tally=tally)
         incarnation = self._greeter.incarnation
         async with running(wire):
             try:
@@ -178,6 +183,8 @@ class Meetings:
             greeting = await self._greeter.greet(wire, connection.peer, role)
             if objection := self._defence.objection(connection.peer):
                 raise objection  # it was banned while it said hello
+            if self.is_leaving:
+                raise Refused(Reason.SHUTTING_DOWN, "this node leaves the mesh")
             return greeting
         raise Lost(f"the peer did not finish hello within {HELLO_S_MAX:g} s")
 
@@ -278,7 +285,8 @@ class Meetings:
         self.send_away(peer, Reason.VIEW_FULL)
 
     async def say_goodbye(self) -> None:
-        """Leave all, saying the end to each."""
+        """Leave all, saying the end to each. Nobody is met any more: it would be for a moment."""
+        self.is_leaving = True
         peers = list(self.peers.values())
         for peer in peers:
             self._leave(peer, Reason.SHUTTING_DOWN)

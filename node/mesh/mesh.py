@@ -33,6 +33,7 @@ from node.mesh.hello import HELLO, Greeter, Introduction
 from node.mesh.meetings import Meetings, OnLeft, OnMet
 from node.mesh.meter import Meter
 from node.mesh.peer import Link, Peer
+from node.mesh.tally import Tallies
 from node.mesh.transport import Endpoint, Lost, Service, Stream, Transport, TransportError
 from node.mesh.wires import Wires
 from node.networks import Network
@@ -67,6 +68,7 @@ class Mesh:
         """`introduction` is what hello carries; `up` and `down` hold back what is moved."""
         self.me = keypair.public
         self.behaviour = behaviour
+        self.tallies = Tallies()
         self.defence = Defence(config, self.me, behaviour)
         self._keypair = keypair
         self._greeter = Greeter(clock, keypair, network, introduction)
@@ -78,6 +80,7 @@ class Mesh:
             self._greeter,
             self.defence,
             behaviour,
+            self.tallies,
             start=self._start,
             blame=self.blame,
             on_link=self._on_link,
@@ -139,6 +142,7 @@ class Mesh:
         service = Service(
             self._meetings.meet, {HELLO: self._meetings.answer_hello, **serve}, self.defence
         )
+        self._meetings.is_leaving = False
         try:
             async with trio.open_nursery() as tasks:
                 self._tasks, self._wires = tasks, Wires(tasks, self._framed)
@@ -168,7 +172,7 @@ class Mesh:
             raise objection
         if key in self.peers:
             return self.peers[key]
-        if self._endpoint is None:
+        if self._endpoint is None or self._meetings.is_leaving:
             raise Refused(Reason.SHUTTING_DOWN, "this node is not in the mesh now")
         return await self._dials.met(self._endpoint, key, addresses)
 
@@ -246,8 +250,9 @@ class Mesh:
     def _framed(self, stream: Stream, link: Link) -> Framed:
         up, down = self._paces
         meter = Meter(partial(self._note_moved, link.peer.key))
-        wire = Framed(stream, room=link.peer.room, up=up, down=down, meter=meter)
-        link.wires.add(wire)
+        tally = self.tallies.of(stream.protocol)
+        wire = Framed(stream, room=link.peer.room, up=up, down=down, meter=meter, tally=tally)
+        link.wires[wire] = None
         return wire
 
     # --- small things ---------------------------------------------------------------------------

@@ -10,7 +10,7 @@ looks only at what both know (:func:`standing`), if it answers.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 import trio
 
@@ -36,7 +36,8 @@ class Link:
     answered_s: float
     rtt_s: float | None = None
     is_leaving: bool = False
-    wires: WeakSet[Framed] = field(default_factory=WeakSet, repr=False)
+    #: In the order in which they were opened: they end in it, too.
+    wires: WeakKeyDictionary[Framed, None] = field(default_factory=WeakKeyDictionary, repr=False)
     peer: "Peer" = field(init=False, repr=False)
 
     @property

@@ -22,7 +22,7 @@ class Ticking:
         self._next_at = next_at
         self._tick = tick
         self._due_s = 0.0
-        self._changed = trio.Event()
+        self._sleeping = trio.lowlevel.ParkingLot()
 
     def wake(self) -> None:
         """Look again when the next tick is due.
@@ -30,19 +30,23 @@ class Ticking:
         Never later than it was: what says "five seconds from now" would otherwise be put off
         for ever by whoever does something every four seconds.
         """
-        self._due_s = min(self._due_s, self._next_at(self._clock.now().mono_s))
-        self._changed.set()
+        due_s = self._next_at(self._clock.now().mono_s)
+        if due_s < self._due_s:
+            self._due_s = due_s
+            self._sleeping.unpark_all()
 
     async def run(self) -> None:
         """Tick at once, and then whenever it is due."""
         self._due_s = 0.0
+        earliest_s = float("-inf")
         while True:
             now_s = self._clock.now().mono_s
-            if now_s >= self._due_s:
-                self._due_s = float("inf")
-                self._tick()
-                self.wake()
-                await trio.sleep(TICK_S_MIN)
-            self._changed = trio.Event()
-            with trio.move_on_after(max(0.0, self._due_s - self._clock.now().mono_s)):
-                await self._changed.wait()
+            wait_s = max(self._due_s, earliest_s) - now_s
+            if wait_s > 0:
+                with trio.move_on_after(wait_s):
+                    await self._sleeping.park()
+                continue
+            self._due_s = float("inf")
+            self._tick()
+            self.wake()
+            earliest_s = self._clock.now().mono_s + TICK_S_MIN

@@ -16,7 +16,7 @@ from collections.abc import Set as AbstractSet
 import trio
 
 from node.clock import Clock
-from node.mesh.contacts import IDLE_S, Contacts
+from node.mesh.contacts import IDLE_S, LET_GO_S, Contacts
 from node.mesh.framed import Framed
 from node.mesh.line import Line
 from node.mesh.mesh import Mesh
@@ -38,7 +38,7 @@ from protocol.view import View
 PROTOCOL = "/commons/view/1"
 
 #: How often the rest is looked after: round trips, and lines and connections nobody needs.
-SWEEP_S = 15.0
+SWEEP_S = 5.0
 
 
 class Viewing:
@@ -66,6 +66,7 @@ class Viewing:
         self._clock = clock
         self._telling = Telling(describe, self._on_described, renew_s)
         self._lines: dict[bytes, Line] = {}
+        self._leaving: dict[bytes, Line] = {}  # they only say their last words
         self._places: dict[bytes, Peer] = {}
         self._contacts = Contacts(mesh)
         self._searches: dict[bytes, Searching] = {}
@@ -157,9 +158,10 @@ class Viewing:
 
     def _forget_all(self) -> None:
         """Be as before :meth:`run`: it may run again."""
-        places, lines = dict(self._places), list(self._lines.values())
+        places, lines = dict(self._places), [*self._lines.values(), *self._leaving.values()]
         self._places.clear()
         self._lines.clear()
+        self._leaving.clear()
         for line in lines:
             line.close()
         for key, peer in places.items():
@@ -227,7 +229,7 @@ class Viewing:
             peer.key, now.mono_s, now.wall_s, inbound=inbound, advert=peer.hello.advert
         )
         around = self.view.neighbours
-        if peer.key in around.linked or peer.key in around.guests:
+        if peer.key in around.linked or around.is_stranger(peer.key):
             self._places[peer.key] = peer
             peer.neighbour = peer.key in around.linked
             self._line(peer)
@@ -239,10 +241,12 @@ class Viewing:
         peer = self._places.pop(key, None)
         if peer is not None:
             peer.neighbour = False
-            self._contacts.note(key)
-        line = self._lines.get(key)
+            self._contacts.note(key, LET_GO_S)
+        line = self._lines.pop(key, None)
         if line is not None:
-            line.close()
+            # What was said to it last is where else to go: that is not lost.
+            self._leaving[key] = line
+            self._start(line.finish)
 
     # --- what others say ------------------------------------------------------------------------
 
@@ -265,16 +269,20 @@ class Viewing:
 
     async def _keep_line(self, line: Line) -> None:
         await line.run()
-        if self._lines.get(line.key) is line:
-            del self._lines[line.key]
-            peer = self._places.pop(line.key, None)
-            now_s = self._clock.now().mono_s
-            self._do(self.view.on_ask_failed(line.key, now_s))
+        key, now_s = line.key, self._clock.now().mono_s
+        if self._leaving.get(key) is line:
+            del self._leaving[key]
+        if self._lines.get(key) is line:
+            del self._lines[key]
+        if key not in self._lines:
+            self._do(self.view.on_ask_failed(key, now_s))
+            peer = self._places.pop(key, None)
             if peer is not None:
                 peer.neighbour = False
-                self._do(self.view.on_disconnected(line.key, now_s))
+                self._contacts.note(key, LET_GO_S)
+                self._do(self.view.on_disconnected(key, now_s))
         if isinstance(line.error, RemoteProtocolError):
-            self.mesh.blame(line.key, line.error.reason, line.error.detail)
+            self.mesh.blame(key, line.error.reason, line.error.detail)
 
     def _hear(self, key: bytes, frame: Frame) -> None:
         """Take one frame; what breaks a rule is raised, and ends the line."""
@@ -295,7 +303,7 @@ class Viewing:
     def _give_place(self, key: bytes) -> None:
         """Who tells or wants adverts would be a neighbour."""
         peer = self.mesh.peers.get(key)
-        if key not in self._places and peer is not None:
+        if key not in self._places and key not in self._leaving and peer is not None:
             self._greet(peer, inbound=True)
 
     def _on_left(self, key: bytes, _reason: str) -> None:

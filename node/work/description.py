@@ -14,7 +14,12 @@ from node.executor.hardware import Hardware
 from protocol.advert import GIFT_ANYONE, GIFT_MEMBERS, GIFT_NONE, Advert, ModelAtHand
 from protocol.errors import Refused
 from protocol.keys import Keypair
-from protocol.limits import ADDRESSES_MAX, ADVERT_INTERVAL_S_MIN, MODELS_PER_ADVERT_MAX
+from protocol.limits import (
+    ADDRESSES_MAX,
+    ADVERT_INTERVAL_S_MIN,
+    CLOCK_SKEW_S_MAX,
+    MODELS_PER_ADVERT_MAX,
+)
 from protocol.price import PRICE_VERSION
 from protocol.sealed import seal
 
@@ -49,8 +54,12 @@ class Description:
     async def sealed(self) -> bytes:
         """Give the advert, made anew unless the last one is too young to be replaced."""
         last, now_s = self._last, int(self.clock.now().wall_s)
-        if last is not None and -self.ttl_s < now_s - last.issued_at_s < ADVERT_INTERVAL_S_MIN:
-            # Others would refuse it, and would not ask for it again.
+        if (
+            last is not None
+            and -CLOCK_SKEW_S_MAX <= now_s - last.issued_at_s < ADVERT_INTERVAL_S_MIN
+        ):
+            # Others would refuse it, and would not ask for it again. One from further ahead, before
+            # the clock was set back, they have refused already.
             return self._wire
         try:
             self.hardware = await self.probe()

@@ -70,7 +70,9 @@ class Exchange:
         if value.items != order.items or value.price not in (0, order.price):
             detail = f"{value.items} items for {value.price} CU, ordered for {order.price}"
             raise RemoteProtocolError(Reason.WRONG_AMOUNT, detail)
-        if ordered.accept and ordered.accept.value != value:
+        before = ordered.accept.value if ordered.accept else value
+        # A worker that has crashed may have lost what it said, and says it anew in its next life.
+        if before != value and before.incarnation == value.incarnation:
             raise RemoteProtocolError(Reason.WRONG_AMOUNT, "it was accepted in other words before")
         ordered.accept = Sealed(value, answer.body, answer.signature, answer.id)
         progress(Phase.ACCEPTED)

@@ -30,6 +30,10 @@ from protocol.statements import Accept, Order, Result
 #: What could not be gone on with, while its worker is there, is tried again after so long.
 LATER_S = 60.0
 
+#: A worker that cannot take its cheque (its disk is full) is shown it so often while it stays
+#: connected, which is for an hour; after that when it is met again.
+SHOWN_TIMES_MAX = 60
+
 
 class LeftOpen:
     """Works inside :meth:`open`."""
@@ -54,7 +58,7 @@ class LeftOpen:
         self._wires = wires
         self._post = post
         self._receipts = receipts
-        self._later: set[bytes] = set()
+        self._later: dict[bytes, int] = {}  # and how often it was tried so
         self._nursery: trio.Nursery | None = None
         receipts.on_greeted = self._greeted
         receipts.on_acked = pursuing.close_acked
@@ -71,15 +75,25 @@ class LeftOpen:
 
     def later(self, peer: bytes) -> None:
         """Go on with what is open with this peer after a while, also if it stays connected."""
-        self._later.add(peer)
+        self._later.setdefault(peer, 0)
 
     async def _keep_going_on(self) -> None:
         while True:
             await trio.sleep(LATER_S)
-            later, self._later = self._later, set()
-            for peer in later:
+            later, self._later = self._later, {}
+            for peer, times in sorted(later.items()):
                 if self._receipts.is_met(peer):  # else when it is met again
-                    await alone(self.go_on, peer)
+                    await alone(self._go_on_later, peer, times)
+
+    async def _go_on_later(self, peer: bytes, times: int) -> None:
+        if self._accounts.stopped:  # what they say has been paid may not be on the disk
+            self._later[peer] = times
+            return
+        await self.go_on(peer)
+        if self._accounts.unacked(peer):
+            await self._pursuing.show_again(peer)
+        if self._accounts.unacked(peer) and times < SHOWN_TIMES_MAX:
+            self._later[peer] = times + 1
 
     def _greeted(self, peer: bytes) -> None:
         if self._nursery:

@@ -34,7 +34,7 @@ class Pace:
         """Wait until so many bytes may go. When it is cancelled, none of them has been used."""
         assert count >= 0, f"{count} bytes"
         if self.bytes_per_s <= 0:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()  # the stream lets others run
             return
         taken = 0
         try:

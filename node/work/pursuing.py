@@ -121,12 +121,15 @@ class Pursuing:
                 await self._receipts.show(ordered.worker, (cited,))
         except TransportError as error:
             self._post("ack_not_received", peer=ordered.worker.hex(), error=str(error))
-            await self._show_again(ordered.worker)
+            await self.show_again(ordered.worker)
         self.close_acked(ordered.worker)
         ordered.acked = self._accounts.is_settled(ordered.worker, ordered.id)
 
-    async def _show_again(self, worker: bytes) -> None:
-        """A worker that was met again meanwhile said its totals before this cheque was signed."""
+    async def show_again(self, worker: bytes) -> None:
+        """Show what is not acknowledged, for instance to a worker that was met again meanwhile.
+
+        It said its totals before this cheque was signed.
+        """
         cited = self._accounts.unacked(worker)
         if cited and self._receipts.is_met(worker):
             with suppress(TransportError, CommonsError):  # else at the next meeting

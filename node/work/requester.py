@@ -130,7 +130,8 @@ class Requester:
             raise
         finally:
             self._pursuing.handled.discard(ordered.id)
-            if ordered.result and not ordered.is_over:  # it is to be checked and paid all the same
+            is_closed = ordered.acked or ordered.wrong is not None
+            if ordered.result and not is_closed:  # it is to be checked and paid all the same
                 self._left_open.later(worker)
 
     def _call_off(self, ordered: Ordered) -> None:
@@ -153,6 +154,9 @@ class Requester:
         self, worker: bytes, model: AtHand, items: Sequence[Item], ttl_s: int
     ) -> Ordered:
         """Sign an order, and write down what it needs to be gone on with."""
+        if self._accounts.books.account(worker).frozen:
+            # It would work in vain, and we would wait in vain.
+            raise Refused(Reason.PAIR_FROZEN, "nothing is paid to this worker: it was caught")
         shapes = [tuple(tuple(each.dims) for each in item) for item in items]
         prices = {shape: model.price(shape) for shape in set(shapes)}
         table = ShapeTable(shapes_of((prices[shape], shape) for shape in shapes))

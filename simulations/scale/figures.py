@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What one wants to know of a mesh of very many nodes: islands, degrees, the dead, who knows whom."""
+"""What one wants to know of a large mesh: islands, degrees, the dead, who knows whom."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A mesh of very many views in virtual time: ten thousand in a minute, a hundred thousand in some.
+"""A mesh of very many views in virtual time: ten thousand of them in one process.
 
 ::
 
@@ -48,7 +48,7 @@ class Scale:
         models: Mapping[bytes, int] | None = None,
         room: int = DIRECTORY_MAX,
     ) -> None:
-        """Begin with nobody. Of `models`, one in so many nodes has each; `room` is for adverts."""
+        """Begin with nobody. `models` are dealt to one in so many nodes; `room` is for adverts."""
         self.seed = str(seed)
         self.now = 0.0
         self.room = room
@@ -73,7 +73,7 @@ class Scale:
         # One die for each purpose: more of one thing must not change what comes of another.
         self._dice = {
             purpose: Random(f"{self.seed} {purpose}")
-            for purpose in ("joining", "models", "company", "noticing", "choosing")
+            for purpose in ("joining", "company", "noticing", "choosing")
         }
 
     @property
@@ -112,12 +112,8 @@ class Scale:
         number = self.born
         self.born += 1
         key = key_of(self.seed, number)
-        drawn = [
-            model
-            for model, one_in in sorted(self._models.items())
-            if self._dice["models"].randrange(one_in) == 0
-        ]
-        self.has[key] = tuple(sorted({*models, *drawn}))
+        dealt = [m for m, one_in in self._models.items() if number % one_in == one_in // 2]
+        self.has[key] = tuple(sorted({*models, *dealt}))
         view = View(
             key,
             salt_of(self.seed, number),
@@ -213,7 +209,8 @@ class Scale:
 
     def _knock(self, node: ScaleNode, key: bytes, delay_s: float) -> None:
         other = self.nodes.get(key)
-        if other is None or (node.key in self._cut) != (key in self._cut):
+        has_begun = other is not None and other.sequence > 0
+        if other is None or not has_begun or (node.key in self._cut) != (key in self._cut):
             self.later(OPEN_S_MAX - delay_s, node.met, key, None)
         elif lets_in(self, other):
             self.later(3 * delay_s, self._connect, node, other, delay_s)
@@ -307,7 +304,7 @@ class Scale:
         return searched
 
     def known_fraction(self) -> float:
-        """Tell what share of the adverts of living nodes that have room in them directories hold."""
+        """Tell how full directories are of living nodes, as a share of how full they could be."""
         most = min(self.room, len(self.nodes) - 1) * len(self.nodes)
         held = sum(
             sum(key in self.nodes for key in node.view.directory.entries)

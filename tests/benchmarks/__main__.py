@@ -1,12 +1,21 @@
 # SPDX-License-Identifier: MIT
 """`make bench`: every figure of the project, as a ratio to a reference of the same run."""
 
-from tests.benchmarks import daemon, executor, frames, orders, processes, store, transport
+from tests.benchmarks import (
+    besieged,
+    daemon,
+    executor,
+    frames,
+    orders,
+    processes,
+    store,
+    transport,
+)
 
 
 def main() -> None:
     """Print one line a figure."""
-    for room in (orders, frames, executor, store, transport, daemon, processes):
+    for room in (orders, frames, executor, store, transport, daemon, processes, besieged):
         for name, ratio, meaning in room.run():
             print(f"{ratio:7.2f} x  {name:28} {meaning}")
 

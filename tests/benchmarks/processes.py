@@ -62,7 +62,7 @@ def _idle(folder: Path) -> Iterator[Figure]:
         [node] = stack.enter_context(nodes(folder / "own", 1))
         node.enter(others[0].commons("invite").strip())
         node.start()
-        until(lambda: len(known_to(node)) == PEERS, 120, f"it knows {PEERS} others")
+        until(lambda: len(known_to(node)) == PEERS, f"it knows {PEERS} others")
         time.sleep(CALM_S)
         connected = len(peers_of(node))
         _, addresses = stack.enter_context(_bare(connected))

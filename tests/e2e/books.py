@@ -11,7 +11,7 @@ from typing import Any
 
 import onnx
 
-from tests.e2e.nodes import Node, peers_of, until
+from tests.e2e.nodes import PATIENCE_S, Node, peers_of, until
 from tests.models_in_code import mlp
 from tests.tree import ROOT
 
@@ -52,7 +52,7 @@ class Try:
                 return
         raise AssertionError(f"it ended before {step}: {self.result()}")
 
-    def result(self, timeout_s: float = 90) -> tuple[int, dict[str, Any], str]:
+    def result(self, timeout_s: float = PATIENCE_S) -> tuple[int, dict[str, Any], str]:
         """Wait for it; give its exit status, what was tried, and what it complained of."""
         try:
             out, complaint = self._process.communicate(timeout=timeout_s)
@@ -97,8 +97,8 @@ def left_open(node: Node) -> list[tuple[str, str]]:
 
 def meet(one: Node, other: Node) -> None:
     """Wait until two nodes are connected."""
-    until(lambda: other.peer in peers_of(one), 60, f"they meet: {one.tail()}{other.tail()}")
-    until(lambda: one.peer in peers_of(other), 60, f"they meet: {one.tail()}{other.tail()}")
+    until(lambda: other.peer in peers_of(one), f"they meet: {one.tail()}{other.tail()}")
+    until(lambda: one.peer in peers_of(other), f"they meet: {one.tail()}{other.tail()}")
 
 
 def settle(one: Node, other: Node) -> None:
@@ -109,7 +109,7 @@ def settle(one: Node, other: Node) -> None:
         return not left_open(one) and not left_open(other) and agree(one, other)
 
     try:
-        until(is_settled, 60, "all orders are over, and the books agree")
+        until(is_settled, "all orders are over, and the books agree")
     except AssertionError as error:
         found = [(credit(each), left_open(each), each.tail()) for each in (one, other)]
         raise AssertionError(f"{error}: {found}") from None

@@ -18,6 +18,9 @@ from contextlib import suppress
 HURRY = "--hurry"
 """Adverts live shorter and neighbours are proven sooner: what that promises can be waited for."""
 
+OURS = (signal.SIGTERM, signal.SIGINT)
+"""What ends the tests reaches the spawner as well: it must not leave without its nodes."""
+
 
 def main() -> None:
     """Fork for each line."""
@@ -27,8 +30,7 @@ def main() -> None:
     import node.real  # noqa: F401 - and what it needs: libp2p takes a second
 
     gc.freeze()  # what is shared stays shared
-    # What ends the tests reaches the spawner as well: it must not leave without its nodes.
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in OURS:
         signal.signal(number, lambda *_: sys.exit(1))
     living: set[int] = set()
     try:
@@ -49,10 +51,14 @@ def _serve(living: set[int]) -> None:
             living.discard(ended)
             _say(str(os.waitstatus_to_exitcode(status)) if ended else "runs")
             continue
+        # A signal to the child waits until it is its own: the spawner's answer to one would end
+        # the child with a wrong status, and all who were forked before it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
         pid = os.fork()
         if pid == 0:
             _become(wanted["environ"], wanted["arguments"], wanted["out"], wanted["log"])
         living.add(pid)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
         _say(str(pid))
 
 
@@ -73,21 +79,21 @@ def _hurry() -> None:
 
 
 def _become(environ: Mapping[str, str], arguments: list[str], out: str, log: str) -> None:
-    from node.cli.main import main as commons
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setsid()
-    os.environ.clear()
-    os.environ.update(environ)
-    for target, path in ((1, out), (2, log)):
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(opened, target)
-        os.close(opened)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     code = 1
     try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
+        from node.cli.main import main as commons
+
+        os.setsid()
+        os.environ.clear()
+        os.environ.update(environ)
+        for target, path in ((1, out), (2, log)):
+            opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(opened, target)
+            os.close(opened)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         code = commons(arguments)
     finally:
         sys.stdout.flush()

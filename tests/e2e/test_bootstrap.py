@@ -8,37 +8,44 @@ from pathlib import Path
 import pytest
 
 from protocol.invite import parse_invite
+from tests.e2e.forked import Spawner
 from tests.e2e.nodes import Node, cluster, everybody, known_to, nodes, peers_of, until
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path) -> None:
+def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path, hurried: Spawner) -> None:
     """A newcomer comes in through the invite of a member.
 
     And when all have been stopped, who knows no living bootstrap node returns by its cache.
     """
-    with cluster(tmp_path / "made", 4, "--hurry") as made:
+    with cluster(tmp_path / "made", 4, spawner=hurried) as made:
         founder, *rest = made
         wanted = everybody(made)
-        until(lambda: all(knows(each, wanted) for each in made), 60, "all know all")
-        until(lambda: leads_to_others(founder), 60, "its neighbours have stayed for a while")
+        until(lambda: all(knows(each, wanted) for each in made), "all know all")
+        until(lambda: leads_to_others(founder), "its neighbours have stayed for a while")
         old_invite = founder.commons("invite").strip()
         # What they know is written down soon after the start, and at the end.
         founder.kill()
-        until(lambda: not any(founder.peer in peers_of(each) for each in rest), 60, "it is gone")
+        until(
+            lambda: not any(founder.peer in peers_of(each) for each in rest),
+            "it is gone",
+        )
 
         with nodes(tmp_path / "new", 2, spawner=founder.spawner) as (newcomer, late):
             newcomer.enter(rest[-1].commons("invite").strip())
             newcomer.fork().wait_ready()
             wanted = everybody([*rest, newcomer])
-            until(lambda: known_to(newcomer) >= wanted - {newcomer.peer}, 60, newcomer.tail())
-            until(lambda: all(newcomer.peer in known_to(each) for each in rest), 60, "it is known")
+            until(lambda: known_to(newcomer) >= wanted - {newcomer.peer}, newcomer.tail())
+            until(
+                lambda: all(newcomer.peer in known_to(each) for each in rest),
+                "it is known",
+            )
 
             # The founder's own invite names others besides, so it outlives its writer.
             late.enter(old_invite)
             late.fork().wait_ready()
-            until(lambda: peers_of(late), 60, f"an invite of the dead lets in: {late.tail()}")
+            until(lambda: peers_of(late), f"an invite of the dead lets in: {late.tail()}")
 
             every = [*rest, newcomer, late]
             for each in every:
@@ -49,7 +56,7 @@ def test_a_mesh_outlives_the_node_that_all_came_in_by(tmp_path: Path) -> None:
                 each.wait_ready()
             wanted = everybody(every)
             for each in every:
-                until(partial(knows, each, wanted), 90, f"all are back: {each.tail()}")
+                until(partial(knows, each, wanted), f"all are back: {each.tail()}")
             assert not founder.runs
 
 

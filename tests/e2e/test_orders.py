@@ -122,9 +122,12 @@ def test_a_client_that_is_killed_takes_its_order_back(two: list[Node], slow: Pat
     trying = Try(requester, worker.peer, slow, 30 * ITEMS, SLOW_SIZE)
     trying.until_step("work")
     trying.kill()
-    until(lambda: not worker.get("/v1/status")["work"]["running"], 60, "the worker is free again")
+    until(
+        lambda: not worker.get("/v1/status")["work"]["running"],
+        "the worker is free again",
+    )
     # What was begun stays a debt of the requester for a while, and nothing else is open.
-    until(lambda: {state for _, state in left_open(worker)} <= {"owing"}, 60, "it is over")
+    until(lambda: {state for _, state in left_open(worker)} <= {"owing"}, "it is over")
     try_once(requester, worker, slow, 1, SLOW_SIZE)
     assert agree(worker, requester)
     assert all(each.runs for each in two)

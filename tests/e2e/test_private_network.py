@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 def three(tmp_path_factory: pytest.TempPathFactory, spawner: Spawner) -> Iterator[list[Node]]:
     folder = tmp_path_factory.mktemp("private")
     with cluster(folder, 3, spawner=spawner, COMMONS_CREDIT_GIFT="none") as made:
-        until(lambda: all(is_whole(made, node) for node in made), 60, "all know all")
+        until(lambda: all(is_whole(made, node) for node in made), "all know all")
         yield made
 
 
@@ -62,7 +62,7 @@ def test_a_stranger_gets_nothing_not_even_adverts(
             each.fork()
         for each in strangers:
             each.wait_ready()
-        until(lambda: dialled(target) >= before + 6, 60, "they knock again and again")
+        until(lambda: dialled(target) >= before + 6, "they knock again and again")
         for each in strangers:
             assert not peers_of(each)
             assert not known_to(each)
@@ -92,17 +92,26 @@ def test_the_secret_is_rotated_and_retired_and_nobody_and_nothing_is_lost(
     assert [link(founder, second), link(second, founder)] == links, "somebody was parted"
 
     late.fork().wait_ready()
-    until(lambda: "newer secret" in late.commons("status"), 60, f"it is told why: {late.tail()}")
+    until(
+        lambda: "newer secret" in late.commons("status"),
+        f"it is told why: {late.tail()}",
+    )
     assert not peers_of(late)
     assert "commons join" in late.commons("status")
     assert "newer secret" in late.commons("doctor", check=False)
     late.commons("join", founder.commons("invite").strip())
-    until(lambda: all(is_whole(three, node) for node in three), 90, f"it is back: {late.tail()}")
-    until(lambda: "newer secret" not in late.commons("status"), 30, "nothing is wrong any more")
+    until(
+        lambda: all(is_whole(three, node) for node in three),
+        f"it is back: {late.tail()}",
+    )
+    until(
+        lambda: "newer secret" not in late.commons("status"),
+        "nothing is wrong any more",
+    )
     meet(founder, second)
     assert [credit(each) for each in three] == before
     try_once(second, founder, path)
-    until(lambda: credit(founder)[0] == credit(second)[1], 30, "the books agree")
+    until(lambda: credit(founder)[0] == credit(second)[1], "the books agree")
 
 
 def link(node: Node, other: Node) -> list[str]:

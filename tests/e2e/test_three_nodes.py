@@ -33,8 +33,14 @@ def test_three_nodes_form_a_private_network_by_invite_and_join(three: list[Node]
     third.commons("join", text)
     third.start()
     wanted = everybody(three)
-    until(lambda: all(peers_of(each) == wanted - {each.peer} for each in three), 30, "all meet")
-    until(lambda: all(known_to(each) >= wanted - {each.peer} for each in three), 30, "all know")
+    until(
+        lambda: all(peers_of(each) == wanted - {each.peer} for each in three),
+        "all meet",
+    )
+    until(
+        lambda: all(known_to(each) >= wanted - {each.peer} for each in three),
+        "all know",
+    )
     for node in three:
         status = node.ask("status")
         assert status["network"]["name"] == "the reading room"
@@ -86,11 +92,11 @@ def test_a_killed_node_leaves_nothing_that_stops_its_next_start(three: list[Node
     first.fork().wait_ready()
     second.commons("join", first.commons("invite").strip())
     second.fork().wait_ready()
-    until(lambda: peers_of(first) == {second.peer}, 30, "they meet")
+    until(lambda: peers_of(first) == {second.peer}, "they meet")
     second.kill()
-    until(lambda: not peers_of(first), 30, "the first one notices")
+    until(lambda: not peers_of(first), "the first one notices")
     second.fork().wait_ready()
-    until(lambda: peers_of(first) == {second.peer}, 30, "they meet again")
+    until(lambda: peers_of(first) == {second.peer}, "they meet again")
 
 
 def test_what_runs_without_a_node_runs_and_what_needs_one_says_how_to_start_it(
@@ -114,7 +120,7 @@ def test_a_pause_of_the_owner_outlives_a_restart(three: list[Node]) -> None:
     assert standing["reason"] == "owner_paused"
     assert 7000 < standing["resumes_in_s"] <= 7200
     node.commons("resume")
-    until(lambda: node.ask("status")["standing"]["works"], 60, "it works again")
+    until(lambda: node.ask("status")["standing"]["works"], "it works again")
 
 
 def test_no_child_is_left_when_a_node_is_killed(three: list[Node]) -> None:
@@ -122,7 +128,7 @@ def test_no_child_is_left_when_a_node_is_killed(three: list[Node]) -> None:
     pid = node.pid
     group = os.getpgid(pid)
     node.kill()
-    until(lambda: not _children(pid), 10, f"nobody of {group} is left")
+    until(lambda: not _children(pid), f"nobody of {group} is left")
 
 
 def _children(pid: int) -> list[str]:

@@ -210,7 +210,7 @@ def test_two_nodes_that_know_each_other_are_well(tmp_path: Path) -> None:
         first.start()
         second.commons("join", first.commons("invite").strip())
         second.start()
-        until(lambda: peers_of(second), 30, "they are connected")
+        until(lambda: peers_of(second), "they are connected")
         report = tmp_path / "report.json"
         done = second.try_commons("doctor", "--json", "--report", str(report))
         document = json.loads(done.stdout)

@@ -237,6 +237,19 @@ def test_nodes_without_a_public_address_share_a_few_places_per_source() -> None:
     assert len(directory) == 2 * RANGELESS_ADVERTS_MAX
 
 
+def test_a_better_teller_gets_no_more_nodes_without_an_address_than_any_source_may_have() -> None:
+    """What others have told is moved to it one by one; the cap by source holds for that too."""
+    directory = a_directory()
+    directory.tellers.add(b"chosen")
+    for source in (b"one", b"other"):
+        for number in range(RANGELESS_ADVERTS_MAX):
+            directory.admit(known(f"{source!r} {number}", addresses=()), source, EPOCH_S)
+    for entry in list(directory):
+        directory.adopt(entry, b"chosen", vouched=True)
+    assert directory.held_of(b"chosen") == RANGELESS_ADVERTS_MAX
+    assert len(directory) == 2 * RANGELESS_ADVERTS_MAX
+
+
 def test_nodes_that_we_met_first_keep_their_places_against_everything() -> None:
     directory = a_directory(64)
     for number in range(20):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from protocol.actions import Drop, Misbehaved, Send
+from protocol.actions import Dial, Drop, Misbehaved, Send
 from protocol.canon import decode, encode
 from protocol.errors import LocalProtocolError
 from protocol.exchange import Summary, Wanted
@@ -29,7 +29,7 @@ def test_an_advert_travels_by_summary_wish_and_seal() -> None:
     known = desk.known("news")
     actions = desk.hear(summary(known))
     assert actions == [Send(PEER, Wanted((known.node,)))]
-    assert desk.get(known) == []
+    assert desk.get(known) == [Dial(known.node, known.advert.addresses)]
     assert known.node in desk.view.directory
     assert desk.hear(summary(known), 1.0) == []
     other = a_desk()
@@ -207,8 +207,9 @@ def test_a_forged_advert_is_not_stored_and_ends_the_friendship_at_once() -> None
     ]
     assert len(view.directory) == 0
     view.on_connected(OTHER, 0.0, EPOCH_S, inbound=False)
-    view.on_message(OTHER, Summary((row,)), 0.0, EPOCH_S)
-    assert view.on_advert(OTHER, genuine, 0.0, EPOCH_S) == []
+    assert view.on_message(OTHER, Summary((row,)), 0.0, EPOCH_S) == []
+    assert view.tick(1.0, EPOCH_S + 1) == [Send(OTHER, Wanted((pair.public,)))]
+    view.on_advert(OTHER, genuine, 1.0, EPOCH_S + 1)
     assert len(view.directory) == 1
 
 

@@ -43,6 +43,49 @@ def test_two_hundred_and_fifty_nodes_all_know_each_other_within_three_minutes() 
     assert mesh.components() == 1
 
 
+def crowd(nodes: int) -> Mesh:
+    """All come in the same instant, through one node."""
+    mesh = Mesh(on_the_wire=True)
+    for number in range(nodes):
+        address = f"/ip4/{50 + number // 250}.{number % 250}.1.1/tcp/4001"
+        mesh.join(f"node {number}", *[key_of("node 0")][:number], addresses=(address,))
+    return mesh
+
+
+def mutual(mesh: Mesh) -> list[int]:
+    """Count for each node the neighbours that hold it for one, too: it is nobody's guest there."""
+    return [
+        sum(view.me in mesh.views[key].neighbours.linked for key in view.neighbours.linked)
+        for view in mesh.views.values()
+    ]
+
+
+@pytest.mark.slow
+def test_a_crowd_that_comes_at_once_through_one_node_is_in_the_mesh_within_seconds() -> None:
+    """The one node had eight guests at a time for ten seconds each, and sent the rest away."""
+    mesh = crowd(100)
+    mesh.run(10)
+    assert mesh.coverage() >= 0.95
+    assert mesh.components() == 1
+    assert min(mutual(mesh)) >= 3
+    mesh.run(20)
+    assert mesh.coverage() == 1
+    assert min(mutual(mesh)) >= 5
+    # Each advert comes to each node once or nearly so, however many neighbours offer it.
+    assert sum(mesh.sent.values()) / 100 < 4 * 100
+    assert mesh.bytes_sent / 100 < 120_000
+    assert not [action for _, action in mesh.log if isinstance(action, Misbehaved)]
+
+
+@pytest.mark.soak
+def test_a_crowd_of_three_hundred_is_one_mesh_within_half_a_minute() -> None:
+    mesh = crowd(300)
+    mesh.run(30)
+    assert mesh.components() == 1
+    assert mesh.coverage() >= 0.95
+    assert min(mutual(mesh)) >= 3
+
+
 @pytest.mark.slow
 def test_a_quiet_mesh_is_nearly_silent() -> None:
     mesh = grown(30, on_the_wire=True)

@@ -21,6 +21,8 @@ from protocol.limits import (
     REDRAW_S,
     SHUN_S,
     STABLE_NEIGHBOURS,
+    WAITING_MAX,
+    WAITING_S_MAX,
 )
 from protocol.neighbours import Neighbours
 from protocol.reasons import Reason
@@ -154,15 +156,64 @@ def test_a_guest_gets_the_first_place_that_becomes_free() -> None:
     assert not view.guests
 
 
-def test_a_full_room_of_guests_turns_over_but_not_faster_than_they_can_be_told() -> None:
+def a_full_room() -> Neighbours:
+    """A node with as many guests as it takes."""
     view, _ = settled()
     for number in range(GUESTS_MAX):
-        view.on_connected(key_of(f"guest {number}"), 100.0, inbound=True)
+        assert view.on_connected(key_of(f"guest {number}"), 100.0, inbound=True) == []
+    return view
+
+
+def test_a_full_room_of_guests_turns_over_but_not_faster_than_they_can_be_told() -> None:
+    view = a_full_room()
     late = key_of("late")
-    assert view.on_connected(late, 101.0, inbound=True) == [Drop(late, Reason.VIEW_FULL)]
-    turned = view.on_connected(late, 100.0 + GUEST_S_MIN, inbound=True)
-    assert turned == [Drop(key_of("guest 0"), Reason.VIEW_FULL)]
-    assert late in view.guests
+    assert view.on_connected(late, 101.0, inbound=True) == []
+    assert (late in view.waiting, late in view.guests) == (True, False)
+    assert view.next_tick_at(101.0) == 100.0 + GUEST_S_MIN
+    assert view.tick(100.0 + GUEST_S_MIN) == [Drop(key_of("guest 0"), Reason.VIEW_FULL)]
+    assert (late in view.waiting, late in view.guests) == (False, True)
+
+
+def test_a_guest_that_got_what_it_asked_for_makes_room_at_once_for_who_waits() -> None:
+    view = a_full_room()
+    assert view.on_told(key_of("guest 7"), 100.1) == []
+    turned = view.on_connected(key_of("late"), 100.2, inbound=True)
+    assert turned == [Drop(key_of("guest 7"), Reason.VIEW_FULL)]
+    assert key_of("late") in view.guests
+    assert view.on_connected(key_of("later"), 100.3, inbound=True) == []
+    assert view.on_told(key_of("a neighbour"), 100.4) == []
+    assert view.on_told(key_of("guest 9"), 100.5) == [Drop(key_of("guest 9"), Reason.VIEW_FULL)]
+    assert key_of("later") in view.guests
+
+
+def test_who_waits_is_bounded_in_number_and_time_and_may_go_or_be_shunned() -> None:
+    view = a_full_room()
+    waiting = [key_of(f"waiting {number}") for number in range(WAITING_MAX)]
+    for key in waiting:
+        assert view.on_connected(key, 100.0, inbound=True) == []
+        assert view.on_connected(key, 100.0, inbound=True) == []
+    late = key_of("late")
+    assert view.on_connected(late, 100.0, inbound=True) == [Drop(late, Reason.VIEW_FULL)]
+    view.on_disconnected(waiting[0], 100.0)
+    assert waiting[0] not in view.waiting
+    assert view.shun(waiting[1], 100.0) == [Drop(waiting[1], Reason.BANNED)]
+    for passed_s in range(WAITING_S_MAX + GUEST_S_MAX):
+        view.tick(100.0 + passed_s)
+        assert len(view.guests) <= GUESTS_MAX
+    view.tick(100.0 + WAITING_S_MAX + GUEST_S_MAX)
+    assert not view.waiting
+    assert not view.guests
+
+
+def test_a_guest_that_we_choose_ourselves_gets_a_place() -> None:
+    view, _ = a_view()
+    for number in range(INBOUND_NEIGHBOURS_MAX + 1):
+        view.on_connected(key_of(f"in {number}"), 0.0, inbound=True)
+    guest = key_of(f"in {INBOUND_NEIGHBOURS_MAX}")
+    assert guest in view.guests
+    assert view.on_connected(guest, 1.0, inbound=False) == []
+    assert guest not in view.guests
+    assert not view.linked[guest].inbound
 
 
 def test_who_was_proven_here_before_takes_the_place_of_a_latecomer() -> None:
@@ -231,6 +282,13 @@ def test_bootstrap_nodes_are_dialled_only_while_nobody_better_is_known() -> None
     for number in range(10):
         tell(directory, f"{number}")
     assert {dial.key for dial in dials(view.tick(2.0))}.isdisjoint({boot.key})
+
+
+def test_one_neighbour_that_tells_nothing_does_not_keep_a_node_from_its_bootstrap_nodes() -> None:
+    boot = Dial(key_of("boot"), ("/ip4/9.9.9.9/tcp/1",))
+    view, _ = a_view(0, (boot,))
+    view.on_connected(key_of("silent"), 0.0, inbound=False)
+    assert view.tick(1.0) == [boot]
 
 
 def test_nodes_without_an_address_or_that_only_dial_out_are_not_dialled() -> None:
@@ -319,7 +377,7 @@ def test_a_memory_full_of_living_nodes_takes_no_more() -> None:
 
 EVENTS = st.lists(
     st.tuples(
-        st.sampled_from(["in", "out", "gone", "failed", "shun", "tick", "yes"]),
+        st.sampled_from(["in", "out", "gone", "failed", "shun", "tick", "yes", "told"]),
         st.integers(0, 30),
         st.floats(0, 200),
     ),
@@ -346,6 +404,8 @@ def test_no_order_of_events_takes_the_neighbours_beyond_any_bound(
             view.on_dial_failed(key, now)
         elif verb == "shun":
             view.shun(key, now)
+        elif verb == "told":
+            view.on_told(key, now)
         elif verb == "yes" and view.dialling:
             view.on_connected(next(iter(view.dialling)), now, inbound=False)
         view.tick(now)
@@ -355,6 +415,10 @@ def test_no_order_of_events_takes_the_neighbours_beyond_any_bound(
         assert len(view.guests) <= GUESTS_MAX
         assert len(view.stable()) <= STABLE_NEIGHBOURS
         assert len(view.dialling) <= OUTBOUND_NEIGHBOURS_SOUGHT
-        assert not set(view.guests) & set(view.linked)
+        assert len(view.waiting) <= WAITING_MAX
+        assert not view.waiting or len(view.guests) == GUESTS_MAX
+        assert set(view._told) <= set(view.guests)
+        assert not {*view.guests, *view.waiting} & set(view.linked)
+        assert not set(view.guests) & set(view.waiting)
         assert view._directory.tellers == {one.key for one in view.outbound()}
         assert view.next_tick_at(now) > now

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -130,7 +131,7 @@ def test_an_answer_fits_its_message_however_large_the_adverts_are() -> None:
     bench = Bench()
     for number in range(40):
         known = bench.advert(f"{number}", models=models(RARE))
-        big = Known(bytes(4000), *[getattr(known, name) for name in Known.__slots__[1:]])
+        big = replace(known, wire=bytes(4000))
         bench.view.directory.admit(big, known.node, EPOCH_S)
         bench.view.directory.mark_met(known.node) if number % 2 else None
     answer = bench.ask(a_query(model=b"", most=ANSWERS_MAX))

@@ -11,12 +11,14 @@ from protocol.exchange import Summary, Wanted
 from protocol.hello import Hello
 from protocol.limits import (
     ADVERTS_PER_EXCHANGE_MAX,
+    GUESTS_MAX,
+    INBOUND_NEIGHBOURS_MAX,
     SUMMARY_ROWS_MAX,
 )
 from protocol.query import Answer
 from protocol.reasons import Reason
 from protocol.view import View
-from tests.protocol.desk import ME, OTHER, PEER, a_desk, misbehaved, summary
+from tests.protocol.desk import ME, OTHER, PEER, Desk, a_desk, misbehaved, summary
 from tests.protocol.mesh import EPOCH_S, Registry, an_advert, key_of
 
 
@@ -65,6 +67,38 @@ def test_a_guest_is_told_and_not_listened_to() -> None:
     assert desk.hear(summary(known), 0.0, guest) == []
     assert desk.view.on_advert(guest, known.wire, 0.0, EPOCH_S) == []
     assert len(desk.hear(Wanted((ME,)), 0.0, guest)) == 1
+
+
+def a_crowd_at_the_door(desk: Desk, count: int) -> list[bytes]:
+    """So many strangers call at once; give their keys."""
+    keys = []
+    for number in range(count):
+        known = desk.known(f"in {number}")
+        desk.view.on_connected(known.node, 0.0, EPOCH_S, inbound=True, advert=known.wire)
+        keys.append(known.node)
+    return keys
+
+
+def test_who_waits_at_the_door_is_known_to_others_and_told_nothing() -> None:
+    desk = a_desk()
+    last = a_crowd_at_the_door(desk, INBOUND_NEIGHBOURS_MAX + GUESTS_MAX + 1)[-1]
+    assert last in desk.view.neighbours.waiting
+    assert desk.view.directory.entries[last].source == GONE
+    told = desk.view.tick(0.0, EPOCH_S)
+    assert not [action for action in told if isinstance(action, Send) and action.key == last]
+    assert desk.hear(summary(desk.known("hostile")), 0.0, last) == []
+
+
+def test_a_guest_goes_when_it_was_told_and_the_next_one_is_told_at_once() -> None:
+    desk = a_desk()
+    keys = a_crowd_at_the_door(desk, INBOUND_NEIGHBOURS_MAX + GUESTS_MAX + 1)
+    guest, last = keys[INBOUND_NEIGHBOURS_MAX], keys[-1]
+    desk.view.tick(0.0, EPOCH_S)
+    answer = desk.hear(Wanted((ME,)), 0.1, guest)
+    assert [type(action) for action in answer] == [Send, Drop]
+    assert guest not in desk.view.exchange.talks
+    told = desk.view.tick(0.1, EPOCH_S)
+    assert [action for action in told if isinstance(action, Send) and action.key == last]
 
 
 def test_what_a_neighbour_told_outlives_the_connection() -> None:

@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What makes a run a function of its seed; and a loud word when trio has changed."""
-
-import inspect
-import sys
+"""What makes a run a function of its seed."""
 
 import pytest
 import trio
 
-from simulations.determinism import HiddenThreadError, run_in_virtual_time, seeded
+from simulations.determinism import HiddenThreadError, run_in_virtual_time
 
 
 async def order_of_tasks(count: int = 40) -> list[int]:
@@ -45,23 +42,6 @@ async def cancelled_order() -> list[int]:
     return heard
 
 
-def private(run: object) -> tuple[object, object]:
-    """Give what determinism changes."""
-    return vars(run)["_ALLOW_DETERMINISTIC_SCHEDULING"], vars(run)["_r"]
-
-
-def test_trio_still_has_the_names_that_determinism_touches() -> None:
-    """When this fails, read `_core/_run.py` of the new trio: how does it order a batch of tasks?"""
-    run = sys.modules["trio._core._run"]
-    assert vars(run)["_ALLOW_DETERMINISTIC_SCHEDULING"] in (True, False)
-    assert hasattr(vars(run)["_r"], "random")
-    source = inspect.getsource(run)
-    assert "if _ALLOW_DETERMINISTIC_SCHEDULING:" in source
-    assert "batch.sort(key=lambda t: t._counter)" in source
-    assert "_r.shuffle(batch)" in source or "_r.random() < 0.5" in source
-    assert callable(vars(trio.testing)["active_thread_count"])
-
-
 def test_the_seed_decides_the_order_of_tasks() -> None:
     first, second, other = (
         run_in_virtual_time(seed, order_of_tasks) for seed in ("4711", "4711", "4712")
@@ -73,14 +53,6 @@ def test_the_seed_decides_the_order_of_tasks() -> None:
 def test_the_seed_decides_who_hears_first_that_he_is_cancelled() -> None:
     first, second = (run_in_virtual_time("4711", cancelled_order) for _ in range(2))
     assert first == second
-
-
-def test_what_was_before_comes_back_after_the_run() -> None:
-    run = sys.modules["trio._core._run"]
-    before = private(run)
-    with seeded("1"), seeded("2"):
-        pass
-    assert private(run) == before
 
 
 def test_hours_pass_in_no_time() -> None:

@@ -95,10 +95,7 @@ async def test_a_node_that_does_not_live_can_neither_crash_nor_sleep(tmp_path: P
 async def test_a_crash_that_nobody_hears_of_is_noticed_in_time(tmp_path: Path) -> None:
     async with some_nodes(tmp_path) as nodes:
         ann, bob = await friends(nodes, "ann", "bob")
-        begin_s = trio.current_time()
         bob.crash(is_silent=True)
-        await bob.over.wait()
-        assert trio.current_time() == begin_s  # whatever it would have liked to write
         await trio.sleep(5)
         assert (bob.state, bob.key in ann.member.mesh.peers) == ("down", True)
         await until(lambda: bob.key not in ann.member.mesh.peers, 60)
@@ -196,7 +193,7 @@ async def test_a_laptop_computes_slower_than_a_server(tmp_path: Path) -> None:
             invited = await said(bob, "POST", "invite", {})
             await said(ann, "POST", "join", {"text": invited["text"]})
             await until(
-                lambda: is_joined(ann) and is_joined(bob) and knows_all(ann, [ann, bob])  # noqa: B023
+                lambda: is_joined(ann) and is_joined(bob) and knows_all(ann, [ann, bob])  # noqa: B023 - as above
             )
             (info,) = await ann.desk.adverts()
             assert info.cores == 2 * machine.executor.threads

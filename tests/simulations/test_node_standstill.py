@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What stands still does nothing, and goes on as if no time had passed for its timers."""
 
-import importlib
-import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,23 +43,6 @@ async def machine() -> AsyncIterator[Machine]:
         await wait_all_tasks_blocked()
         yield made[0]
         outer.cancel_scope.cancel()
-
-
-def test_trio_still_has_the_names_that_a_standstill_touches() -> None:
-    """When this fails, read `_core/_run.py` of the new trio: how is a task's next step kept?"""
-    run = importlib.import_module("trio._core._run")
-    loop = inspect.getsource(vars(run)["unrolled_run"])
-    assert loop.index('"before_task_step"') < loop.index("next_send_fn = task._next_send_fn")
-    assert "next_send = task._next_send\n" in loop
-    again = inspect.getsource(vars(run)["Runner"].reschedule)
-    assert "assert task._next_send_fn is None" in again
-    status = vars(run)["CancelStatus"]
-    for name in ("_scope", "_children", "effectively_cancelled"):
-        assert name in {each.name for each in status.__attrs_attrs__}
-    assert (
-        "    _cancel_status: CancelStatus | None = attrs.field(default=None, init=False)"
-        in inspect.getsource(run)
-    )
 
 
 @in_virtual_time

@@ -43,6 +43,13 @@ async def test_what_is_under_way_when_a_wall_comes_arrives_after_it_is_lifted() 
 
 
 @in_virtual_time
+async def test_those_on_one_side_of_a_wall_go_on() -> None:
+    async with wired() as net, two(net) as (_, _, here):
+        net.partition([ALICE, BOB])
+        assert await echoed(here, b"x") == b"x"
+
+
+@in_virtual_time
 async def test_a_wall_that_is_lifted_before_it_was_felt_costs_nothing() -> None:
     async with wired() as net, two(net) as (_, _, here):
         stream = await here.open(ECHO)
@@ -218,7 +225,7 @@ async def test_what_a_frozen_host_was_sent_is_there_soon_after_it_thaws() -> Non
         assert stream_s == [pytest.approx(begin_s + 0.2)]
 
 
-# --- without a wire ---------------------------------------------------------------------------------
+# --- without a wire -------------------------------------------------------------------------------
 
 
 @in_virtual_time

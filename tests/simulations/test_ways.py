@@ -123,6 +123,14 @@ async def test_a_narrow_leg_after_a_wide_one_takes_its_time_for_a_single_message
             await trio.sleep(1)
 
 
+def test_bits_stream_so_a_leg_adds_only_what_it_is_slower_than_those_before_it() -> None:
+    for up, between, down, took_s in ((1e6, 5e5, inf, 0.12), (5e5, 1e6, inf, 0.12)):
+        routes = Routes(Random, LinkTraits(bytes_per_s=between))
+        routes.set_access(ALICE, Access("a", up=LinkTraits(bytes_per_s=up)))
+        routes.set_access(BOB, Access("b", down=LinkTraits(bytes_per_s=down)))
+        assert routes.route(ALICE, BOB).at_s(0.0, 60_000) == pytest.approx(took_s)
+
+
 # --- when things arrive ---------------------------------------------------------------------------
 
 _traits = st.builds(
@@ -160,7 +168,7 @@ def test_nothing_overtakes_on_a_way_whatever_holds_it_up(
                 for _ in range(count):
                     number = len(sent_s)
                     sent_s.append(trio.current_time())
-                    ways[0].post(100, lambda n=number: got.append((n, trio.current_time())))  # type: ignore[misc]
+                    ways[0].post(100, lambda n=number: got.append((n, trio.current_time())))  # type: ignore[misc]  # a default is how the number is kept
                     ways[1].post(50, lambda: None)
                 await trio.sleep(wait_s)
             ways[0].hold(is_held=False)

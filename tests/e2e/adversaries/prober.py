@@ -2,8 +2,8 @@
 """An honest client in a process of its own: pings two nodes all the time, and tells how that went.
 
 One of them is attacked and the other is not, since what keeps the machine busy slows both. It is a
-node of the network as far as hello and control stream go. Each line on stdin begins a measurement
-and ends the one before, which is answered by a line of JSON.
+node of the network as far as hello and control stream go. Each line on stdin is answered by a line
+of JSON, what was measured so far; `begin` begins another measurement, `go on` does not.
 """
 
 import json
@@ -18,7 +18,7 @@ from node.mesh.control import measured
 from node.mesh.transport import TransportError
 from node.networks import Network
 from protocol.errors import ProtocolError, Refused
-from tests.e2e.adversaries.callers import Member, Target, member
+from tests.e2e.adversaries.callers import Member, Target, member, seed_of
 
 PING_S = 0.01
 ANSWER_S = 20.0
@@ -47,8 +47,8 @@ class Prober:
                 await trio.sleep(0.2)
             await trio.sleep(PING_S)
 
-    def told(self) -> dict[str, float]:
-        """Tell what was measured since the last time."""
+    def told(self, *, begin: bool) -> dict[str, float]:
+        """Tell what was measured since the beginning, and begin anew."""
         found = sorted(self._round_trips_s) or [float("nan")]
         told = {
             "count": len(self._round_trips_s),
@@ -56,7 +56,8 @@ class Prober:
             "p50_ms": 1000 * median(found),
             "p95_ms": 1000 * found[int(0.95 * (len(found) - 1))],
         }
-        self._round_trips_s, self._lost = [], 0
+        if begin:
+            self._round_trips_s, self._lost = [], 0
         return told
 
 
@@ -67,18 +68,19 @@ async def main() -> None:
     network = Network(wanted["name"], bytes.fromhex(wanted["salt"]), secrets)
     async with AsyncExitStack() as stack:
         probers = []
-        for key, address in wanted["targets"]:
+        for number, (key, address) in enumerate(wanted["targets"]):
             target = Target(bytes.fromhex(key), address)
-            client = await stack.enter_async_context(member(target, network))
+            seed = seed_of(f"honest {number}")  # `fresh` gives the attackers' process the same ones
+            client = await stack.enter_async_context(member(target, network, seed))
             await client.meets()
             probers.append(Prober(client))
         async with trio.open_nursery() as nursery:
             for prober in probers:
                 nursery.start_soon(prober.ping_for_ever)
-            async for lines in trio.lowlevel.FdStream(0):
-                for _ in range(lines.count(b"\n")):
-                    sys.stdout.write(json.dumps([each.told() for each in probers]) + "\n")
-                    sys.stdout.flush()
+            async for line in trio.lowlevel.FdStream(0):  # who asks waits for the answer
+                told = [each.told(begin=line == b"begin\n") for each in probers]
+                sys.stdout.write(json.dumps(told) + "\n")
+                sys.stdout.flush()
             nursery.cancel_scope.cancel()
 
 

@@ -64,4 +64,4 @@ async def sybils(besieged: Victim, for_s: float) -> int:
                     await wire.send(*wires)
                 await trio.sleep(1)
 
-    return await relentless(besieged.target, besieged.network, for_s, tell, at_once=30)
+    return await relentless(besieged.target, besieged.network, for_s, tell, at_once=30, least=30)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The nodes that are attacked, and what is looked at before, during and after each attack."""
+"""The nodes that are attacked, and what is looked at before, during and after each attack.
+
+How much slower an honest client is served meanwhile is printed here and judged nowhere: on a busy
+machine it says more about the machine. `tests/benchmarks/besieged.py` is where it is a figure.
+"""
 
 import json
 import re
@@ -18,21 +22,16 @@ from node.networks import Network, Networks
 from node.paths import find_paths
 from tests.e2e.adversaries.callers import Target
 from tests.e2e.forked import Spawner
-from tests.e2e.nodes import Node, known_to, nodes, peers_of, until
+from tests.e2e.nodes import PATIENCE_S, Node, known_to, nodes, peers_of, until
 from tests.tree import ROOT
 
 #: What one attack may leave behind: the allocator keeps pages that it may use again.
 GROWTH_MIB_MAX = 40.0
 
-#: While an attack goes on, a round trip may take so many times as long as one to a node that is not
-#: attacked. The aim is 2, and the figures are printed; what is asserted allows for a bad moment.
-SLOWER_MAX = 10.0
-
-#: Below this, a factor would measure the machine and not the node.
-P50_MS_LEAST = 10.0
-
 DESCRIPTORS_MAX = 8
-SETTLED_S = 20.0
+
+#: So many answers make a median; a short attack is measured a little longer.
+ANSWERS_LEAST = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +43,20 @@ class Vitals:
     cpu_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Service:
+    """How the honest client was served in one attack, and by a node that is not attacked."""
+
+    name: str
+    p50_ms: float
+    control_ms: float
+
+    @property
+    def slower(self) -> float:
+        """How many times as long a round trip took as one to a node that is not attacked."""
+        return self.p50_ms / self.control_ms
+
+
 class Victim:
     """Two honest nodes A and B, and a client that measures A all the time."""
 
@@ -52,8 +65,9 @@ class Victim:
         self.other = other
         self.network = network
         self.target = target_of(node)
+        self.services: list[Service] = []
         self._probe = probe
-        self._calm, _ = self._probe.after(1.0)
+        self._calm, _ = self._probe.answered()
         self._rest = vitals_of(node)
 
     @contextmanager
@@ -65,18 +79,18 @@ class Victim:
         `lost_max`: so often may the client, idle and no neighbour, give way to other members.
         """
         before = vitals_of(self.node)
-        self._probe.told()
+        self._probe.begin()
         begin_s = time.monotonic()
         yield
         took_s = time.monotonic() - begin_s
-        served, control = self._probe.told()
-        if served["count"] < 20:  # it was over too quickly to be measured
-            served, control = self._probe.after(0.5)
+        served, control = self._probe.answered()
         assert self.node.runs, self.node.tail()
         after = self._settled(before, growth_mib)
+        service = Service(name, served["p50_ms"], control["p50_ms"])
+        self.services.append(service)
         sys.stdout.write(
-            f"\n{name}: p50 {served['p50_ms']:.2f} ms, of a node that is not attacked "
-            f"{control['p50_ms']:.2f} ms ({served['p50_ms'] / control['p50_ms']:.1f}x), "
+            f"\n{name}: p50 {service.p50_ms:.2f} ms, of a node that is not attacked "
+            f"{service.control_ms:.2f} ms ({service.slower:.1f}x), "
             f"before {self._calm['p50_ms']:.2f} ms, p95 {served['p95_ms']:.1f} ms; "
             f"{served['lost']:.0f} lost; {took_s:.1f} s, "
             f"CPU {after.cpu_s - before.cpu_s:.2f} s, "
@@ -84,7 +98,6 @@ class Victim:
             f"descriptors {after.descriptors - self._rest.descriptors:+d}\n"
         )
         assert served["lost"] <= lost_max, "the honest client lost its connection"
-        assert served["p50_ms"] < max(P50_MS_LEAST, SLOWER_MAX * control["p50_ms"])
         assert self.other.peer in peers_of(self.node), "the honest node was pushed out"
         assert "Traceback" not in self.node.tail(), self.node.tail()
         assert not re.search(r'"event": ?"(\w+_failed|task_crashed)"', self.node.tail())
@@ -97,7 +110,7 @@ class Victim:
             now = vitals_of(self.node)
             return now.descriptors <= most and now.pss_mib - before_mib < growth_mib
 
-        until(is_settled, SETTLED_S, "descriptors and memory return")
+        until(is_settled, "descriptors and memory return")
         return vitals_of(self.node)
 
     def known(self) -> set[str]:
@@ -128,29 +141,37 @@ class Probe:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.told()  # it has begun
+        self.begin()
 
-    def told(self) -> list[dict[str, float]]:
-        """Give what was measured of each node since the last time, and begin anew."""
+    def begin(self) -> None:
+        """Measure anew from now on."""
+        self._ask("begin")
+
+    def answered(self) -> list[dict[str, float]]:
+        """Give what was measured since then, once both nodes have answered often enough."""
+        sums: list[dict[str, float]] = []
+
+        def is_enough() -> bool:
+            sums[:] = self._ask("go on")
+            return all(each["count"] >= ANSWERS_LEAST for each in sums)
+
+        until(is_enough, "the honest client is answered")
+        return sums
+
+    def _ask(self, word: str) -> list[dict[str, float]]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write("\n")
+        self._process.stdin.write(f"{word}\n")
         self._process.stdin.flush()
         told: list[dict[str, float]] = json.loads(self._process.stdout.readline())
         return told
-
-    def after(self, for_s: float) -> list[dict[str, float]]:
-        """Measure for so long."""
-        self.told()
-        time.sleep(for_s)
-        return self.told()
 
     def close(self) -> None:
         """End it."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(20)
+        self._process.wait(PATIENCE_S)
         self._process.stdout.close()
 
 
@@ -165,7 +186,7 @@ def victim(
         node.fork().wait_ready()
         other.enter(node.commons("invite").strip())
         other.fork().wait_ready()
-        until(lambda: other.peer in known_to(node), 30, "the two know each other")
+        until(lambda: other.peer in known_to(node), "the two know each other")
         network = network_of(node)
         probe = Probe([target_of(node), target_of(other)], network)
         stack.callback(probe.close)

@@ -19,6 +19,7 @@ from node.api.documents import (
     Progress,
     Standing,
     Status,
+    TrafficInfo,
     Tried,
     WorkDone,
 )
@@ -56,6 +57,7 @@ STATUS = Status(
         lent_cu=100_000,
         budget_cu=2_000_000_000,
     ),
+    traffic=(TrafficInfo("/commons/view/1", 1_210, 98_400, 1_187, 96_250),),
     notes=("No other node has dialled this one yet.",),
 )
 PEERS = (

@@ -213,3 +213,16 @@ async def test_a_full_disk_loses_nothing_for_later() -> None:
         await trio.sleep(3 * module.SAVE_S)
         assert Behaviour(VirtualClock(), database).bans() == known.bans()
         nursery.cancel_scope.cancel()
+
+
+@in_virtual_time
+async def test_what_is_written_is_in_the_order_of_the_keys_whatever_the_process_hashes() -> None:
+    """The rows of two runs of one seed came to the disk in two orders."""
+    store = SimulatedStore(ROOT / "tests")
+    async with store.open("network", NETWORK) as database:
+        known = Behaviour(VirtualClock(), database)
+        for number in range(20, 0, -1):
+            known.note_met(key(number))
+        await known.save()
+        rows = database.read("SELECT key FROM peers ORDER BY rowid", ())
+    assert [row[0] for row in rows] == sorted(key(number) for number in range(1, 21))

@@ -135,6 +135,34 @@ async def test_a_ping_is_answered_while_nobody_listens() -> None:
 
 
 @in_virtual_time
+async def test_a_listener_is_not_woken_by_what_is_not_for_it() -> None:
+    woken = 0
+
+    class Count(trio.abc.Instrument):
+        def task_scheduled(self, task: trio.lowlevel.Task) -> None:
+            nonlocal woken
+            woken += "receive" in task.name
+
+    async with pair() as (one, _other), trio.open_nursery() as nursery:
+        nursery.start_soon(one.receive)
+        await trio.sleep(1)
+        trio.lowlevel.add_instrument(Count())
+        for _ in range(10):
+            await one.ping(1)
+        assert not woken
+        nursery.cancel_scope.cancel()
+
+
+@in_virtual_time
+async def test_small_frames_of_one_call_arrive_as_one_piece() -> None:
+    async with streams() as (near, far), running(Framed(near)) as wire:
+        said = [DocumentFrame(b"a"), StatementFrame(bytes(100)), DocumentFrame(b"b")]
+        await wire.send(*said)
+        await trio.sleep(1)
+        assert await far.receive() == wire_of(*said)
+
+
+@in_virtual_time
 async def test_a_frozen_peer_answers_no_ping_and_takes_no_data() -> None:
     net = Net()
     async with pair(net) as (one, _other):

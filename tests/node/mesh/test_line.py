@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 import trio
 
-from node.mesh.framed import Framed
-from node.mesh.line import PATIENCE_S, SEND_S_MAX, Line
+from node.mesh.framed import TOGETHER_BYTES_MAX, Framed
+from node.mesh.line import END_S_MAX, PATIENCE_S, SEND_S_MAX, Line
 from node.mesh.transport import Lost, Unreachable
 from protocol.channel import NoFrame
 from protocol.errors import RemoteProtocolError
@@ -26,16 +26,18 @@ class Wire:
     def __init__(self) -> None:
         self.tell, self._told = trio.open_memory_channel[Frame | NoFrame](10)
         self.said: list[Frame] = []
+        self.writes: list[int] = []
         self.is_frozen = False
         self.is_ended = False
         self.is_reset = False
         self.stream = self
 
-    async def send(self, frame: Frame) -> None:
+    async def send(self, *frames: Frame) -> None:
         await trio.lowlevel.checkpoint()
         if self.is_frozen:
             await trio.sleep_forever()
-        self.said.append(frame)
+        self.said += frames
+        self.writes.append(len(frames))
 
     async def receive(self) -> Frame | NoFrame:
         return await self._told.receive()
@@ -95,6 +97,22 @@ async def test_a_stream_is_opened_when_there_is_something_to_say_and_not_before(
 
 
 @in_virtual_time
+async def test_a_line_that_finishes_says_first_what_waits_unless_the_node_is_frozen() -> None:
+    for is_frozen in (False, True):
+        place = Place()
+        place.mine.is_frozen = is_frozen
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(place.line.run)
+            for number in range(5):
+                place.line.say(words(number))
+            begin_s = trio.current_time()
+            await place.line.finish()
+            assert trio.current_time() - begin_s == (END_S_MAX if is_frozen else 0)
+        assert len(place.mine.said) == (0 if is_frozen else 5)
+        assert place.line.is_over
+
+
+@in_virtual_time
 async def test_who_was_dialled_waits_for_the_stream_of_the_dialer() -> None:
     place, theirs = Place(patient=True), Wire()
     async with trio.open_nursery() as nursery:
@@ -139,6 +157,18 @@ async def test_what_is_said_comes_in_order() -> None:
         await trio.sleep(1)
         place.line.close()
     assert place.mine.said == [words(number) for number in range(20)]
+
+
+@in_virtual_time
+async def test_what_waits_leaves_together_as_far_as_a_slow_line_bears_it() -> None:
+    place = Place()
+    for size_bytes in (1, 2, 3, TOGETHER_BYTES_MAX + 1, 4, TOGETHER_BYTES_MAX - 4, 1):
+        place.line.say(DocumentFrame(bytes(size_bytes)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(place.line.run)
+        await trio.sleep(1)
+        place.line.close()
+    assert place.mine.writes == [3, 1, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from node.mesh.address import Address, parse_address
 from node.mesh.transport import Connection, Service, TransportError, Unreachable
 from protocol.keys import Keypair
 from protocol.tensors import Buffer
+from simulations.call import Call
 from simulations.connection import SimulatedConnection
 from simulations.network import Way
 from simulations.stream import SimulatedStream
-from simulations.transport import Call, SimulatedEndpoint, SimulatedTransport
+from simulations.transport import SimulatedEndpoint, SimulatedTransport
 from tests.node.executor.virtual_time import in_virtual_time
 from tests.node.mesh import ending_promises as endings
 from tests.node.mesh import leaving_promises as leaving
@@ -220,7 +221,7 @@ RIGGED: dict[str, tuple[str, object, Promise]] = {
         parting.a_peer_that_stands_still_is_given_up_in_time,
     ),
     "dialling takes for ever": (
-        *(f"{NET}.OPEN_S_MAX", inf),
+        *("simulations.call.OPEN_S_MAX", inf),
         parting.a_peer_that_stands_still_is_given_up_in_time,
     ),
     "half a send is none": (

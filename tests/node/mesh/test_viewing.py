@@ -32,6 +32,45 @@ async def test_every_advert_gets_to_every_node() -> None:
             assert len(node.viewing.view.neighbours.inbound()) <= INBOUND_NEIGHBOURS_MAX
 
 
+@pytest.mark.slow
+@in_virtual_time
+async def test_a_crowd_that_comes_at_once_through_one_node_is_in_the_mesh_within_seconds() -> None:
+    """A hundred whole nodes came to one, and some of them knew one advert after a minute."""
+    async with made_mesh() as world:
+        first = await world.start("first")
+        async with trio.open_nursery() as nursery:
+            for number in range(30):
+                nursery.start_soon(world.start, f"node {number}", first)
+        await world.until(world.all_know_all, 15)
+        assert world.is_one_mesh()
+        assert all(len(node.viewing.neighbours) >= 3 for node in world.living)
+        await trio.sleep(45)
+        # Who was sent on does not stay connected.
+        for node in world.living:
+            assert set(node.mesh.peers) == node.viewing.neighbours
+
+
+@in_virtual_time
+async def test_who_is_sent_on_gets_all_that_was_told_before() -> None:
+    """Goodbye came right behind the adverts, and what still waited to be said was lost."""
+    async with made_mesh() as world:
+        first = await world.start("first")
+        second = await world.start("second", first)
+        await world.until(world.all_know_all)
+        heard = second.viewing._lines[first.key]
+        last_words = first.viewing._lines[second.key]
+        before = heard._allowance._left
+        for _ in range(20):
+            last_words.tell(first.own)
+        first.viewing._let_go(second.key)
+        assert not last_words.is_over
+        await trio.sleep(0.5)
+        assert last_words.is_over
+        assert heard.is_over
+        assert heard._allowance._left < before - 10
+        assert not first.viewing._leaving
+
+
 @in_virtual_time
 async def test_there_is_one_line_between_two_neighbours_and_mostly_one_stream() -> None:
     async with made_mesh() as world:

@@ -19,6 +19,7 @@ from protocol.limits import (
     ADDRESSES_MAX,
     ADVERT_INTERVAL_S_MIN,
     ADVERT_TTL_S_MAX,
+    CLOCK_SKEW_S_MAX,
     MODELS_PER_ADVERT_MAX,
     NAME_BYTES_MAX,
 )
@@ -155,6 +156,18 @@ async def test_a_clock_that_was_set_back_does_not_silence_a_node_for_ever() -> N
     told = Told()
     await told.advert()
     told.clock.ahead_s = -TTL_S - 10
+    assert (await told.advert()).sequence == 2
+
+
+@in_virtual_time
+async def test_what_was_told_by_a_clock_that_was_ahead_is_told_anew_when_it_is_set_right() -> None:
+    """Others have refused it as one from the future: an hour ahead silenced a node for an hour."""
+    told = Told()
+    told.clock.ahead_s = 3600
+    ahead = await told.advert()
+    told.clock.ahead_s = 3600 - CLOCK_SKEW_S_MAX
+    assert await told.advert() == ahead  # that far ahead they may have taken it
+    told.clock.ahead_s = 0
     assert (await told.advert()).sequence == 2
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Nodes that lie about themselves, give nothing, or compute wrongly."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -113,9 +115,10 @@ async def test_a_boast_about_hardware_is_told_and_taken_back(tmp_path: Path) -> 
         await mob.until(lambda: speeds() == {true}, within_s=2000)
 
 
-@in_a_seeded_world
-async def test_wrong_results_are_found_and_not_paid_for(tmp_path: Path) -> None:
-    async with some_nodes(tmp_path) as nodes:
+@asynccontextmanager
+async def ann_and_a_cheat(folder: Path) -> AsyncIterator[tuple[MadeNode, MadeNode, WrongResults]]:
+    """Two friends with a model, one of whom computes wrongly."""
+    async with some_nodes(folder) as nodes:
         cheat = WrongResults()
         ann = await began(nodes, "ann")
         eve = await began(nodes, "eve", attacks=(cheat,))
@@ -125,13 +128,29 @@ async def test_wrong_results_are_found_and_not_paid_for(tmp_path: Path) -> None:
         await said(eve, "POST", "join", {"text": invited["text"]})
         await until(lambda: len(eve.readies) == 2)
         await until(lambda: eve.key in known(ann))
+        yield ann, eve, cheat
+        assert ann.failures == []
+
+
+@in_a_seeded_world
+async def test_wrong_results_are_found_and_not_paid_for(tmp_path: Path) -> None:
+    async with ann_and_a_cheat(tmp_path) as (ann, eve, cheat):
         placed = await order(ann, eve)
         assert cheat.did["cheated"] > 0
         assert placed.wrong is Reason.RESULT_WRONG
         assert placed.paid == 0
-        assert ann.failures == []
         # Evidence stands: whatever it does from now on, nothing more is paid to it.
         cheat.is_on = False
         with pytest.raises(Refused) as refused:
             await order(ann, eve, seed=1)
         assert refused.value.reason is Reason.PAIR_FROZEN
+
+
+@in_a_seeded_world
+async def test_a_worker_that_will_not_be_paid_is_not_asked_to_work(tmp_path: Path) -> None:
+    async with ann_and_a_cheat(tmp_path) as (ann, eve, cheat):
+        await order(ann, eve)
+        done = cheat.did["cheated"]
+        with suppress(Refused):
+            await order(ann, eve, seed=1)
+        assert cheat.did["cheated"] == done

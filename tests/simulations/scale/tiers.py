@@ -14,7 +14,7 @@ from protocol.view import View
 from simulations.node import MadeNode, MadeNodes
 from simulations.scale.world import Scale
 from tests.node.whole_nodes import MODELS, give_model, some_nodes
-from tests.node.work.made_model import DIGEST
+from tests.node.work.made_model import BODY, DIGEST
 
 
 class Tier(Protocol):
@@ -97,7 +97,9 @@ class WholeTier:
         async with trio.open_nursery() as nursery:
             for number in range(1, count):
                 nursery.start_soon(self._start, number, (way,))
-        await give_model(list(self._nodes.by_name.values())[-1])
+        last = list(self._nodes.by_name.values())[-1]
+        await give_model(last)
+        await last.desk.ground.library.add(BODY, origin="", ours=True, served=True)
 
     async def _start(self, number: int, bootstrap: tuple[str, ...]) -> MadeNode:
         mesh = MeshConfig(mdns=False, bootstrap=bootstrap, listen=("/ip4/0.0.0.0/tcp/4001",))
