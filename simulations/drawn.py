@@ -2,7 +2,8 @@
 """Draws a whole world from a seed: how many nodes, on what, over which links, and what goes wrong.
 
 Each kind of trouble is switched on or off by its own draw. So some worlds have one kind alone,
-where it is easily seen, and some have all of them, where they meet.
+where it is easily seen, and some have all of them, where they meet. Nothing impossible is drawn:
+whoever comes in by a door finds it open, and no machine starts from a disk that fails.
 """
 
 from collections.abc import Callable
@@ -39,6 +40,10 @@ BYZANTINE_MAX = 0.3
 #: Of one kind of trouble: how often it comes, on average, and how long it lasts.
 EVERY_S, LASTS_S = 120.0, 90.0
 
+#: No more than this share of the nodes cannot be dialled: two of those never meet, so all of them
+#: need places at the others.
+HIDDEN_MAX = 0.5
+
 KINDS = ("partition", "one_way", "crash", "restart", "suspend", "clock", "disk", "reset", "hold")
 
 
@@ -49,6 +54,7 @@ class Drawn:
     sim: "Sim"
     count: int = 0
     kinds: list[str] = field(default_factory=list)
+    _starting: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Draw the sizes."""
@@ -59,18 +65,19 @@ class Drawn:
         self.byzantine = int(self.count * share)
         self.access = dice.choice((*ACCESSES, ""))  # nothing: each has its machine's
         self.distance = dice.choice(tuple(DISTANCES))
-        self.hidden = dice.choice((0.0, 0.0, 0.25, 0.5))
+        self.hidden = int(self.count * dice.choice((0.0, 0.0, HIDDEN_MAX / 2, HIDDEN_MAX)))
 
     def figures(self) -> dict[str, float]:
         """Say what was drawn, for the report."""
         said = {f"has_{kind}": float(kind in self.kinds) for kind in KINDS}
-        return {**said, "byzantine_nodes": self.byzantine, "hidden_share": self.hidden}
+        return {**said, "byzantine_nodes": self.byzantine, "hidden_nodes": self.hidden}
 
     async def populate(self) -> None:
         """Make the nodes, and bring them in."""
         sim, dice = self.sim, self.sim.dice("swarm population")
         kinds = list(MACHINES.values())
         made: list[MadeNode] = []
+        hidden = dice.sample(range(1, self.count), min(self.hidden, self.count - 1))
         for number in range(self.count):
             is_byzantine = number >= self.count - self.byzantine
             attacks = (dice.choice(ATTACKS)(),) if is_byzantine else ()
@@ -79,7 +86,7 @@ class Drawn:
             node = sim.make(name, machine=machine, attacks=attacks)
             if self.access:
                 sim.net.set_access(node.address, ACCESSES[self.access])
-            if number and dice.random() < self.hidden:
+            if number in hidden:
                 sim.net.close_door(node.address)
             made.append(node)
         half = [each.address for each in made[: self.count // 2]]
@@ -97,8 +104,18 @@ class Drawn:
                     nursery.start_soon(self._keep, kind, sim.dice(f"swarm {kind}"))
                 await trio.sleep_forever()
         for each in sim.nodes:
-            if not each.is_living:
-                await sim.start(each)
+            await self._start(each)
+
+    async def _start(self, node: "MadeNode") -> None:
+        """Start a node that is down. Whoever starts it has looked after its disk before."""
+        if node.state != "down" or node.name in self._starting:
+            return
+        self._starting.add(node.name)
+        try:
+            _mend_disk(node)
+            await self.sim.start(node)
+        finally:
+            self._starting.remove(node.name)
 
     async def _keep(self, kind: str, dice: Random) -> None:
         """Let one kind of trouble come and go."""
@@ -128,31 +145,30 @@ class Drawn:
         node = dice.choice(self.sim.nodes)
         if not node.is_living:
             return
-        self.sim.crash(node)
+        self.sim.crash(node, silently=dice.random() < 0.5)
         await trio.sleep(for_s)
-        if not node.is_living:
-            await self.sim.start(node)
+        await self._start(node)
 
     async def _restart(self, _kind: str, dice: Random, for_s: float) -> None:
         node = dice.choice(self.sim.nodes)
         await self.sim.stop(node)
         await trio.sleep(for_s)
-        if not node.is_living:
-            await self.sim.start(node)
+        await self._start(node)
 
     async def _suspend(self, _kind: str, dice: Random, for_s: float) -> None:
         with self.sim.suspended(dice.choice(self.sim.nodes)):
             await trio.sleep(for_s)
 
     async def _clock(self, _kind: str, dice: Random, for_s: float) -> None:
-        clock = dice.choice(self.sim.nodes).clock
+        node = dice.choice(self.sim.nodes)
         by_s = dice.choice((dice.uniform(-300, 300), 86_400.0, -86_400.0))
-        clock.jump(by_s)
+        node.clock.jump(by_s)
         await trio.sleep(for_s)
-        clock.jump(-by_s)
+        node.clock.jump(-by_s)  # which may be that of another life by now
 
     async def _disk(self, _kind: str, dice: Random, for_s: float) -> None:
-        store = dice.choice(self.sim.nodes).store
+        node = dice.choice(self.sim.nodes)
+        store = node.store
         match dice.randrange(3):
             case 0:
                 store.room_bytes = 0
@@ -161,7 +177,7 @@ class Drawn:
             case _:
                 store.commit_s = dice.uniform(0.5, 10)
         await trio.sleep(for_s)
-        store.room_bytes, store.is_failing, store.commit_s = inf, False, 0.001
+        _mend_disk(node)
 
     async def _reset(self, _kind: str, dice: Random, _for_s: float) -> None:
         one, other = dice.sample(self.sim.nodes, 2)
@@ -172,3 +188,9 @@ class Drawn:
         self.sim.net.hold(one, other)
         await trio.sleep(for_s)
         self.sim.net.release(one, other)
+
+
+def _mend_disk(node: "MadeNode") -> None:
+    """Give a disk room, and the speed that is the machine's own."""
+    node.store.room_bytes, node.store.is_failing = inf, False
+    node.store.commit_s = node.machine.commit_s

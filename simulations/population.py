@@ -137,11 +137,15 @@ class Population:
         await self._nodes.start(node.name)
         self.trace.note("ready", node.name)
 
-    def crash(self, *nodes: MadeNode) -> None:
-        """End nodes as if the power had failed: what was not committed is lost."""
+    def crash(self, *nodes: MadeNode, silently: bool = False) -> None:
+        """End nodes at once, as `kill -9` does: what was not committed is lost.
+
+        Their systems end their connections. `silently` is as if the power had failed: nobody
+        hears a word, and others have to find out.
+        """
         for each in nodes:
-            self.trace.note("crash", each.name)
-            each.crash()
+            self.trace.note("power_failure" if silently else "crash", each.name)
+            each.crash(is_silent=silently)
 
     async def stop(self, *nodes: MadeNode) -> None:
         """End nodes as their service manager does, and wait until they are down."""

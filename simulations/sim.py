@@ -133,10 +133,11 @@ class Sim(Population):
         self.end_trouble()
         wanted = checks or EVENTUALLY
         while troubles := self._failing(wanted):
-            if self.now_s - begin_s >= within_s:
+            left_s = begin_s + within_s - self.now_s
+            if left_s <= 0:
                 self.trace.note("not_settled", "", str(troubles[0]))
                 raise CheckFailedError(*troubles, after_s=within_s)
-            await trio.sleep(LOOK_S)
+            await trio.sleep(min(LOOK_S, left_s))
         self.check()
         took_s = self.now_s - begin_s
         self.trace.note("settled", "", f"{took_s:.0f} s")

@@ -78,12 +78,12 @@ async def said(node: MadeNode, method: str, name: str, body: object = None) -> d
     return document
 
 
-async def give_model(node: MadeNode) -> None:
-    """Put the made model on the shelf of a node, as its own."""
+async def give_model(node: MadeNode, *, served: bool = False) -> None:
+    """Put the made model on the shelf of a node, as its own; strangers may use what is served."""
     blobs = node.store.blobs
     (blobs / sha256(GRAPH).hexdigest()).write_bytes(GRAPH)
     (blobs / sha256(WEIGHTS).hexdigest()).write_bytes(WEIGHTS)
-    await node.desk.ground.library.add(BODY, origin="", ours=True)
+    await node.desk.ground.library.add(BODY, origin="", ours=True, served=served)
 
 
 def model_of(node: MadeNode) -> AtHand:

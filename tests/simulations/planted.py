@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Bugs to be planted in the code of the node: each is one that somebody might really write.
 
-A function that plants one is called in a process of its own, or takes a `MonkeyPatch` that takes
-it out again. Its docstring says in one sentence what the bug is.
+Each function plants one, by a `MonkeyPatch` that takes it out again; its docstring says what the
+bug is. As a program this file runs a scenario with one of them, for comparisons of processes.
 """
 
+import json
+import sys
 import time
 from collections.abc import Callable
 from math import inf
+from pathlib import Path
 
 import pytest
 import trio
@@ -15,22 +18,20 @@ import trio
 from node.mesh import control, discovery
 from node.mesh.cache import PeerCache
 from node.mesh.control import measured
-from node.mesh.discovery import Discovery
-from node.mesh.framed import Framed
-from node.mesh.line import Line
 from node.mesh.meetings import Meetings
 from node.mesh.peer import Link, Peer
 from node.mesh.ticking import Ticking
-from node.mesh.turn import Turn
-from protocol.actions import Dial
+from protocol.actions import Action, Dial
+from protocol.bounded import remember
 from protocol.directory import Directory
 from protocol.exchange import Exchange, Summary
-from protocol.known import Held
+from protocol.limits import DIAL_REST_S_MIN, KEYS_REMEMBERED_MAX
 from protocol.memory import Memory
 from protocol.neighbours import Neighbours
 from protocol.talk import Talk
-from protocol.bounded import remember
-from protocol.limits import KEYS_REMEMBERED_MAX
+from simulations.scenarios import scenarios
+from simulations.simulate import simulate
+from simulations.trace import written_to
 
 Patch = pytest.MonkeyPatch
 Plant = Callable[[Patch], None]
@@ -45,8 +46,7 @@ def ping_without_deadline(patch: Patch) -> None:
 
 
 def only_the_dialler_pings(patch: Patch) -> None:
-    """Only who has dialled asks whether the other is there: of a cut that goes one way the other
-    side never hears."""
+    """Only who has dialled asks whether the other one is there."""
 
     async def measured_by_the_dialler(link: Link, deadline_s: float) -> float:
         if link.inbound and deadline_s == control.PONG_S:
@@ -74,14 +74,14 @@ def what_is_known_is_asked_for_again(patch: Patch) -> None:
 
     def on_summary(
         exchange: Exchange, key: bytes, summary: Summary, now: float
-    ) -> tuple[list[object], bool]:
+    ) -> tuple[list[Action], bool]:
         talk = exchange.talks[key]
         if not talk.summaries.take(now):
             return [], False
         talk.hear(summary.held)
         for row in summary.held:
             talk.lack(row)
-        return list(exchange._ask(key, talk, now)), True
+        return exchange._ask(key, talk, now), True
 
     patch.setattr(Exchange, "on_summary", on_summary)
     patch.setattr(Exchange, "_is_worth", lambda *_: True)
@@ -102,7 +102,7 @@ def no_back_off(patch: Patch) -> None:
     """Each failed dial counts as the first one: the wait before the next is never longer."""
 
     def rest(memory: Memory, key: bytes, now: float) -> None:
-        remember(memory._rests, key, (now + 5.0, 1), KEYS_REMEMBERED_MAX)
+        remember(memory._rests, key, (now + DIAL_REST_S_MIN, 1), KEYS_REMEMBERED_MAX)
 
     patch.setattr(Memory, "rest", rest)
 
@@ -129,15 +129,6 @@ def one_teller_fills_the_directory(patch: Patch) -> None:
 # --- a lost wake-up -------------------------------------------------------------------------------
 
 
-def nobody_hears_of_a_stream(patch: Patch) -> None:
-    """Who waits for a stream is not woken when there is one."""
-
-    def attach(line: Line, wire: Framed) -> None:
-        line._wires.append(wire)
-
-    patch.setattr(Line, "_attach", attach)
-
-
 def the_tick_sleeps_on(patch: Patch) -> None:
     """When something is due sooner, nobody wakes whoever waits for the later time."""
 
@@ -148,51 +139,9 @@ def the_tick_sleeps_on(patch: Patch) -> None:
     patch.setattr(Ticking, "wake", wake)
 
 
-def who_waits_for_a_turn_waits_on(patch: Patch) -> None:
-    """Who lets go of a stream does not wake the one who waits to write on it."""
-
-    async def leave(turn: Turn, *_: object) -> None:
-        turn._is_held = False
-
-    patch.setattr(Turn, "__aexit__", leave)
-
-
 def nobody_hears_of_a_link(patch: Patch) -> None:
     """Who waits for a hello is not woken when it is done."""
     patch.setattr(Meetings, "_tell", lambda _meetings: None)
-
-
-def listeners_sleep_on(patch: Patch) -> None:
-    """Who listens on a stream is not woken when there is something to hear."""
-    patch.setattr(Framed, "_tell_listeners", lambda _wire: None)
-
-
-# --- what does not follow from the seed -----------------------------------------------------------
-
-
-def a_set_decides(patch: Patch) -> None:
-    """Whom to dial is the first of a set."""
-
-    def choose(around: Neighbours, now: float) -> Dial | None:
-        usable = {
-            (entry.known.node, entry.known.advert.addresses)
-            for entry in around._directory
-            if around._may_dial(entry.known.node, now)
-        }
-        return Dial(*next(iter(usable))) if usable else boot(around, now)
-
-    boot = Neighbours._choose
-    patch.setattr(Neighbours, "_choose", choose)
-
-
-def the_wall_decides(patch: Patch) -> None:
-    """How long a node rests hangs on the clock on the wall."""
-
-    def rest(memory: Memory, key: bytes, now: float) -> None:
-        rest_s = 5.0 + time.time() % 1
-        remember(memory._rests, key, (now + rest_s, 1), KEYS_REMEMBERED_MAX)
-
-    patch.setattr(Memory, "rest", rest)
 
 
 # --- others ---------------------------------------------------------------------------------------
@@ -205,3 +154,45 @@ def the_cache_is_not_saved(patch: Patch) -> None:
         await trio.lowlevel.checkpoint()
 
     patch.setattr(PeerCache, "save", save)
+
+
+# --- what does not follow from the seed -----------------------------------------------------------
+
+
+def a_set_decides(patch: Patch) -> None:
+    """Whom to dial is whoever comes first out of a set."""
+    choose = Neighbours._choose
+
+    def choose_any(around: Neighbours, now: float) -> Dial | None:
+        usable = {
+            (entry.known.node, entry.known.advert.addresses)
+            for entry in around._directory
+            if around._may_dial(entry.known.node, now)
+        }
+        return Dial(*next(iter(usable))) if usable else choose(around, now)
+
+    patch.setattr(Neighbours, "_choose", choose_any)
+
+
+def the_wall_decides(patch: Patch) -> None:
+    """How long a node is left alone hangs on the clock on the wall."""
+
+    def rest(memory: Memory, key: bytes, now: float) -> None:
+        rest_s = DIAL_REST_S_MIN + time.time() % 1
+        remember(memory._rests, key, (now + rest_s, 1), KEYS_REMEMBERED_MAX)
+
+    patch.setattr(Memory, "rest", rest)
+
+
+def main(plant: str, name: str, options: str, trace: str) -> None:
+    """Run a scenario with a bug in a process of its own, and write its trace."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        written_to(Path(trace.removeprefix("--trace="))) as sink,
+    ):
+        globals()[plant](patch)
+        simulate(scenarios()[name], options=json.loads(options), sink=sink)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
