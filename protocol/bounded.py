@@ -26,11 +26,15 @@ class Allowance:
         self._left = float(most)
         self._at = now
 
-    def take(self, now: float) -> bool:
-        """Take one, if there is one."""
+    def has_one(self, now: float) -> bool:
+        """Tell whether there is one to take."""
         self._left = min(self._most, self._left + max(0.0, now - self._at) / self._refill_s)
         self._at = now
-        if self._left < 1:
+        return self._left >= 1
+
+    def take(self, now: float) -> bool:
+        """Take one, if there is one."""
+        if not self.has_one(now):
             return False
         self._left -= 1
         return True

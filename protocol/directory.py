@@ -89,6 +89,10 @@ class Directory:
         """Tell whether an advert could come without another one giving way."""
         return len(self.entries) < self.room
 
+    def free_of(self, source: bytes) -> int:
+        """Count what this source could tell without another advert giving way."""
+        return min(self.room - len(self.entries), self.share - self.held_of(source))
+
     def held_of(self, source: bytes) -> int:
         """Count the adverts of one source."""
         return self._counts.sources.get(source, 0)
@@ -118,9 +122,8 @@ class Directory:
         if held is not None:
             return version > held.known.version and not _too_soon(version, held)
         standing = VOUCHED if vouched else REST
-        place = self._place(node)
         victim = self._victim(source)
-        return victim is None or self._gives_way(victim, source, standing, place)
+        return victim is None or self._gives_way(victim, source, standing, self._place(node))
 
     def admit(
         self, known: Known, source: bytes, now_s: float, *, vouched: bool = False
@@ -151,11 +154,16 @@ class Directory:
 
     def adopt(self, entry: Entry, source: bytes, *, vouched: bool) -> None:
         """Let a neighbour stand for an advert that it holds too, if it is a better teller."""
-        mine, theirs = source in self.tellers, entry.source in self.tellers or entry.source == MET
-        better = entry.source == GONE or (mine and not theirs)
         if entry.source == source:
-            entry.vouched = vouched
-        elif (
+            if entry.vouched is not vouched:
+                entry.vouched = vouched
+                self._worst.pop(source, None)
+            return
+        mine, theirs = source in self.tellers, entry.source in self.tellers or entry.source == MET
+        # Who holds more already takes none from others: they would only fill up again.
+        fewer = self.held_of(source) < self.held_of(entry.source)
+        better = entry.source == GONE or (mine and not theirs and fewer)
+        if (
             better
             and self.held_of(source) < self.share
             and self._counts.have_room_with(entry, source)
@@ -190,15 +198,16 @@ class Directory:
     def on_round_trip(self, node: bytes, round_trip_s: float) -> None:
         """Note how near a node is; the nearest ones keep their places."""
         entry = self.entries.get(node)
-        if entry is None:
+        if entry is None or self._round_trips.get(node) == round_trip_s:
             return
         self._round_trips[node] = round_trip_s
         entry.near = True
-        self._worst.clear()
+        self._worst.pop(entry.source, None)
         if len(self._round_trips) > max(1, self.room // NEAR_SHARE):
             farthest = max(self._round_trips, key=lambda key: (self._round_trips[key], key))
             del self._round_trips[farthest]
             self.entries[farthest].near = False
+            self._worst.pop(self.entries[farthest].source, None)
 
     def leave(self, source: bytes) -> None:
         """Keep what a departed neighbour told, as told by nobody."""
@@ -251,7 +260,10 @@ class Directory:
             return self._worst_of(source)
         if self.has_room():
             return None
-        most, loser = max((n, name) for name, n in self._counts.sources.items() if name != MET)
+        most, loser = 0, GONE
+        for name, count in self._counts.sources.items():
+            if count >= most and name != MET and (count, name) > (most, loser):
+                most, loser = count, name
         return self._worst_of(loser if most > held + 1 or not held else source)
 
     def _worst_of(self, source: bytes) -> Entry:
@@ -282,7 +294,7 @@ class Directory:
 
     def _count(self, entry: Entry, change: int) -> None:
         self._counts.add(entry, change)
-        self._worst.clear()
+        self._worst.pop(entry.source, None)
 
     def _is_news(self, entry: Entry) -> None:
         node = entry.known.node

@@ -114,7 +114,7 @@ class Exchange:
         """Send the summaries that are due, and ask others for what did not come."""
         actions: list[Action] = []
         for key, talk in self.talks.items():
-            if now >= talk.due_at:
+            if now >= talk.next_at or now >= talk.news_at:
                 walks = now >= talk.next_at
                 summary, rest = self._summary_for(key, talk, walks=walks)
                 if summary.held:
@@ -134,7 +134,9 @@ class Exchange:
 
     def next_tick_at(self) -> float:
         """Tell when the next summary is due, or something that was asked for is late."""
-        due_at = min((talk.due_at for talk in self.talks.values()), default=float("inf"))
+        due_at = float("inf")
+        for talk in self.talks.values():
+            due_at = min(due_at, talk.next_at, talk.news_at)
         if self._coming:
             due_at = min(due_at, next(iter(self._coming.values())) + EXCHANGE_INTERVAL_S_MIN)
         return due_at
@@ -213,29 +215,39 @@ class Exchange:
     def _ask_all(self, now: float, *nodes: bytes) -> list[Action]:
         """Ask others for nodes that are not coming any more from the one who was asked first."""
         actions: list[Action] = []
-        for key, talk in self.talks.items():
-            if any(node in talk.lacked for node in nodes):
-                actions += self._ask(key, talk, now)
+        if nodes:
+            for key, talk in self.talks.items():
+                if not talk.lacked.keys().isdisjoint(nodes):
+                    actions += self._ask(key, talk, now)
         return actions
 
     def _ask(self, key: bytes, talk: Talk, now: float) -> list[Action]:
         """Ask for what this neighbour has told and nobody brings, within the cap of an exchange."""
         asked: list[bytes] = []
+        free = self._directory.free_of(key) - len(talk.wanted)
+        may_replace = talk.replacing.has_one(now)
         for node, (row, _) in list(talk.lacked.items()):
             if len(talk.wanted) >= ADVERTS_PER_EXCHANGE_MAX:
                 break
             if node in self._coming:
                 continue
-            is_new = node not in self._directory
             # Renewed adverts always have a place; of new nodes only so many are asked for where
             # others give way, or where the last one from this neighbour found no place.
-            is_tried = is_new and (talk.is_tight or not self._directory.has_room())
+            is_new = node not in self._directory
+            replaces = is_new and free <= 0
+            if replaces and not may_replace:
+                continue
+            is_tried = is_new and talk.is_tight
             if is_tried and talk.tried >= REPLACED_PER_EXCHANGE_MAX:
                 continue
             del talk.lacked[node]
             if node in talk.wanted or not self._is_worth(key, row):
                 continue
             talk.tried += is_tried
+            if replaces:
+                talk.replacing.take(now)
+                may_replace = talk.replacing.has_one(now)
+            free -= is_new
             talk.wanted[node] = bool(row.met)
             self._coming[node] = talk.wanted_at = now
             asked.append(node)

@@ -203,8 +203,11 @@ RANGE_ADVERTS_MAX = 4
 #: One exchange moves at most this many adverts, so that a newcomer cannot be drowned.
 ADVERTS_PER_EXCHANGE_MAX = 32
 
-#: Where each advert takes the place of another, only a few at a time: there is no hurry.
+#: Where each advert takes the place of another, only a few at a time: there is no hurry ...
 REPLACED_PER_EXCHANGE_MAX = 4
+
+#: ... and one more of each neighbour this often: twelve of them turn a directory over in hours.
+REPLACED_REFILL_S = 300
 
 #: Exchange with a neighbour starts at this interval when there is news ...
 EXCHANGE_INTERVAL_S_MIN = 1

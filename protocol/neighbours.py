@@ -17,13 +17,10 @@ node that we met first comes before any draw. And when a node dials us that was 
 before one of those who came to us, it takes that one's place: latecomers cannot keep old
 neighbours apart by filling the places.
 
-A stranger beyond the places is a **guest**: for a few seconds it is told adverts, and not
-listened to, and then sent on. Strangers beyond the guests **wait**; as soon as a guest got
-what it asked for, the next one has its turn. So a full bootstrap node still opens the door
-to a crowd, as fast as its line can tell each of them where else to go.
+A stranger beyond the places is a guest for a few seconds, or waits to be one (`strangers`): it
+is told adverts, and not listened to, and then sent on. So a full bootstrap node still opens the
+door to a crowd, as fast as its line can tell each of them where else to go.
 """
-
-from itertools import islice
 
 from protocol.actions import Action, Dial, Drop
 from protocol.advert import REACH_OUTBOUND
@@ -34,9 +31,6 @@ from protocol.limits import (
     DIAL_REST_S_MIN,
     DIAL_S_MAX,
     FEELER_EVERY,
-    GUEST_S_MAX,
-    GUEST_S_MIN,
-    GUESTS_MAX,
     INBOUND_NEIGHBOURS_MAX,
     OUTBOUND_NEIGHBOURS_SOUGHT,
     PROVEN_S,
@@ -45,11 +39,10 @@ from protocol.limits import (
     STABLE_NEIGHBOURS,
     STABLE_OUTBOUND,
     STRIKES_MAX,
-    WAITING_MAX,
-    WAITING_S_MAX,
 )
 from protocol.memory import Memory
 from protocol.reasons import Reason
+from protocol.strangers import Strangers
 
 _STABLE_INBOUND = STABLE_NEIGHBOURS - STABLE_OUTBOUND
 
@@ -77,10 +70,7 @@ class Neighbours:
         """Begin alone; `bootstrap` is dialled while the directory has nobody better."""
         self.me = me
         self.linked: dict[bytes, Neighbour] = {}
-        self.guests: dict[bytes, float] = {}
-        self.waiting: dict[bytes, float] = {}
-        #: Guests that got what they asked for, and may be sent on when others wait.
-        self._told: dict[bytes, None] = {}
+        self.strangers = Strangers()
         self.dialling: dict[bytes, float] = {}
         self._salt = salt
         self._directory = directory
@@ -88,6 +78,16 @@ class Neighbours:
         self.memory = Memory()
         self._round = 0
         self._redraw_at = 0.0
+
+    @property
+    def guests(self) -> dict[bytes, float]:
+        """Who is a guest, since when."""
+        return self.strangers.guests
+
+    @property
+    def waiting(self) -> dict[bytes, float]:
+        """Who waits to be a guest, since when."""
+        return self.strangers.waiting
 
     def outbound(self) -> list[Neighbour]:
         """Give the neighbours that we chose, oldest first."""
@@ -99,7 +99,7 @@ class Neighbours:
 
     def is_stranger(self, key: bytes) -> bool:
         """Tell whether the node is a guest, or waits to be one."""
-        return key in self.guests or key in self.waiting
+        return key in self.strangers
 
     def stable(self) -> list[Neighbour]:
         """Give those that nothing but their own death or fault replaces: the first proven."""
@@ -118,7 +118,7 @@ class Neighbours:
         chosen = self.dialling.pop(key, None) is not None
         if key in self.linked or (self.is_stranger(key) and inbound and not chosen):
             return []
-        self._send_on(key)
+        self.strangers.send_on(key)
         if self.memory.shuns(key, now):
             return [Drop(key, Reason.BANNED)]
         if chosen or not inbound:
@@ -133,11 +133,11 @@ class Neighbours:
             self._unlink(stranger)
             self._link(key, now, inbound=True)
             return [Drop(stranger, Reason.VIEW_FULL)]
-        return self._host(key, now)
+        return _sent_on(self.strangers.host(key, now))
 
     def on_disconnected(self, key: bytes, now: float) -> None:
         """Forget the place; one that left before it was proven is left alone for a while."""
-        self._send_on(key)
+        self.strangers.send_on(key)
         neighbour = self._unlink(key)
         if neighbour is not None and not neighbour.inbound:
             self.memory.rest(key, now)
@@ -149,9 +149,8 @@ class Neighbours:
 
     def on_told(self, key: bytes, now: float) -> list[Action]:
         """Note that a node got adverts that it asked for; a guest makes room for the next one."""
-        if key in self.guests:
-            self._told[key] = None
-        return self._turn_over(now)
+        self.strangers.on_told(key)
+        return _sent_on(self.strangers.turn_over(now))
 
     def strike(self, key: bytes, *, fatal: bool) -> bool:
         """Count a fault; tell whether it was one too many."""
@@ -165,7 +164,7 @@ class Neighbours:
         """End with this node for a long while."""
         self.memory.shun(key, now)
         self.dialling.pop(key, None)
-        here = self._unlink(key) is not None or self._send_on(key)
+        here = self._unlink(key) is not None or self.strangers.send_on(key)
         return [Drop(key, Reason.BANNED)] if here else []
 
     # --- as time goes by -----------------------------------------------------------------------
@@ -175,21 +174,15 @@ class Neighbours:
         for key in [key for key, deadline in self.dialling.items() if now >= deadline]:
             self.on_dial_failed(key, now)
         for neighbour in self.linked.values():
-            if not neighbour.proven and now - neighbour.since >= PROVEN_S:
+            if not neighbour.proven and now >= neighbour.since + PROVEN_S:
                 self._prove(neighbour)
-        return self._send_off(now) + self._turn_over(now) + self._dials(now)
+        self._let_in(now)
+        gone = self.strangers.over(now) + self.strangers.turn_over(now)
+        return _sent_on(gone) + self._dials(now)
 
     def next_tick_at(self, now: float) -> float:
         """Tell when something will be due, if nothing happens before."""
-        times = [
-            self._redraw_at,
-            *self.dialling.values(),
-        ]
-        # The first of each line came first.
-        times += [since + GUEST_S_MAX for since in islice(self.guests.values(), 1)]
-        times += [since + WAITING_S_MAX for since in islice(self.waiting.values(), 1)]
-        if self.waiting:
-            times.append(next(iter(self.guests.values())) + GUEST_S_MIN)
+        times = [self._redraw_at, self.strangers.next_tick_at(), *self.dialling.values()]
         times += [one.since + PROVEN_S for one in self.linked.values() if not one.proven]
         if len(self.outbound()) + len(self.dialling) < OUTBOUND_NEIGHBOURS_SOUGHT:
             times.append(now + DIAL_REST_S_MIN)
@@ -285,49 +278,13 @@ class Neighbours:
             self.memory.awake(neighbour.key)
             self._directory.mark_met(neighbour.key)
 
-    def _host(self, key: bytes, now: float) -> list[Action]:
-        """Make a guest of a stranger, or let it wait for its turn."""
-        if len(self.waiting) >= WAITING_MAX:
-            return [Drop(key, Reason.VIEW_FULL)]
-        self.waiting[key] = now
-        return self._turn_over(now)
-
-    def _turn_over(self, now: float) -> list[Action]:
-        """Let those who wait be guests, in the places of others who had their time."""
-        actions: list[Action] = []
-        while self.waiting:
-            if len(self.guests) >= GUESTS_MAX:
-                leaving = next(iter(self._told or self.guests))
-                if leaving not in self._told and now - self.guests[leaving] < GUEST_S_MIN:
-                    break
-                self._send_on(leaving)
-                actions.append(Drop(leaving, Reason.VIEW_FULL))
-            key = next(iter(self.waiting))
-            del self.waiting[key]
-            self.guests[key] = now
-        return actions
-
-    def _send_off(self, now: float) -> list[Action]:
-        """Give strangers the places that are free, and send on who had its time."""
-        actions: list[Action] = []
-        for line, most_s in ((self.guests, GUEST_S_MAX), (self.waiting, WAITING_S_MAX)):
-            while line:
-                key, since = next(iter(line.items()))
-                if self._takes_inbound():
-                    self._send_on(key)
-                    self._link(key, now, inbound=True)
-                elif now - since >= most_s:
-                    self._send_on(key)
-                    actions.append(Drop(key, Reason.VIEW_FULL))
-                else:
-                    break
-        return actions
-
-    def _send_on(self, key: bytes) -> bool:
-        """Forget a stranger; tell whether it was one."""
-        self._told.pop(key, None)
-        was_waiting = self.waiting.pop(key, None) is not None
-        return self.guests.pop(key, None) is not None or was_waiting
+    def _let_in(self, now: float) -> None:
+        """Give strangers the places that are free."""
+        key = self.strangers.first()
+        while key is not None and self._takes_inbound():
+            self.strangers.send_on(key)
+            self._link(key, now, inbound=True)
+            key = self.strangers.first()
 
     def _unlink(self, key: bytes) -> Neighbour | None:
         self._directory.tellers.discard(key)
@@ -344,3 +301,7 @@ class Neighbours:
 
     def _draw(self, purpose: bytes, candidate: bytes) -> int:
         return draw(self._salt, purpose, candidate, self._round)
+
+
+def _sent_on(keys: list[bytes]) -> list[Action]:
+    return [Drop(key, Reason.VIEW_FULL) for key in keys]

@@ -5,12 +5,15 @@ What is told, wanted and sent is decided in `exchange`.
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
-from protocol.bounded import Allowance, remember
+from protocol.bounded import Allowance, Note
 from protocol.entry import Entry
 from protocol.known import Held
 from protocol.limits import (
     EXCHANGE_INTERVAL_S_MIN,
+    REPLACED_PER_EXCHANGE_MAX,
+    REPLACED_REFILL_S,
     SUMMARIES_BURST,
     SUMMARY_ROWS_MAX,
     UNASKED_BURST,
@@ -35,6 +38,7 @@ class Talk:
         "offered",
         "own_told",
         "place",
+        "replacing",
         "summaries",
         "told",
         "tried",
@@ -61,24 +65,26 @@ class Talk:
         self.wanted_at = now
         self.summaries = Allowance(SUMMARIES_BURST, EXCHANGE_INTERVAL_S_MIN, now)
         self.unasked = Allowance(UNASKED_BURST, EXCHANGE_INTERVAL_S_MIN, now)
+        self.replacing = Allowance(REPLACED_PER_EXCHANGE_MAX, REPLACED_REFILL_S, now)
         self._heard_count = 0
-
-    @property
-    def due_at(self) -> float:
-        """When there is something to tell."""
-        return min(self.next_at, self.news_at)
 
     def offer(self, nodes: Iterable[bytes]) -> None:
         """Remember what was told, for the wishes that follow."""
+        offered = self.offered
         for node in nodes:
-            remember(self.offered, node, None, _ROWS_REMEMBERED_MAX)
+            offered.pop(node, None)
+            offered[node] = None
+        _forget_oldest(offered)
 
     def hear(self, rows: Iterable[Held]) -> None:
         """Remember what the neighbour has; ask no more for what it told before its last summary."""
         self._heard_count += 1
         self.tried = 0
+        heard = self.heard
         for row in rows:
-            remember(self.heard, row.node, (row.issued_at_s, row.sequence), _ROWS_REMEMBERED_MAX)
+            heard.pop(row.node, None)
+            heard[row.node] = row.issued_at_s, row.sequence
+        _forget_oldest(heard)
         old = [node for node, (_, n) in self.lacked.items() if n < self._heard_count - 1]
         for node in old:
             del self.lacked[node]
@@ -94,3 +100,9 @@ class Talk:
         """
         known = entry.known
         return entry.met > 0 or self.heard.get(known.node, (0, 0)) < known.version
+
+
+def _forget_oldest(memory: dict[bytes, Note]) -> None:
+    """Keep what the last summaries had; cheaper than to look at the size row by row."""
+    for key in list(islice(memory, max(0, len(memory) - _ROWS_REMEMBERED_MAX))):
+        del memory[key]

@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from simulations.inside_trio import order_of_tasks, threads_at_work
+from simulations.tidying import tidied_seldom
 
 Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
@@ -64,7 +65,7 @@ def run_in_virtual_time(
     """Run a world from its beginning to its end, as the seed has it."""
     threads = NoThreads()
     try:
-        with seeded(seed):
+        with seeded(seed), tidied_seldom():
             result: Result = trio.run(
                 main,
                 *arguments,

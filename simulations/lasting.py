@@ -24,9 +24,9 @@ assert PING_S + PONG_S < BELIEF_S / 2
 #: How long two connections of one pair may live side by side.
 TWO_LINKS_S = 60.0
 
-#: Dials of one node to one host that come to nothing, in such a time. Who is alone and begins
-#: anew with its patience makes some 25.
-IN_VAIN_MAX, IN_VAIN_S = 60, 600.0
+#: Dials of one node to one host that come to nothing, in such a time. With a wait that doubles
+#: it is ten. Who is alone has no patience: 20, and as many more each time that it is alone again.
+IN_VAIN_MAX, ALONE_IN_VAIN_MAX, IN_VAIN_S = 30, 90, 600.0
 
 #: Traffic is only measured when nothing has happened for a while, and for so long.
 CALM_S, QUIET_S = 120.0, 300.0
@@ -62,7 +62,10 @@ class Lasting:
     beliefs: Since = field(default_factory=Since)
     pairs: Since = field(default_factory=Since)
     dials_s: float = 0.0
-    dials: dict[tuple[str, int, str], int] = field(default_factory=dict)
+    alone: set[str] = field(default_factory=set)
+    """Who was alone since then."""
+    dials: dict[tuple[str, str], tuple[int, int]] = field(default_factory=dict)
+    """For each node and host: in which life of the node, and how many in vain by then."""
     calm: object = None
     """All that is none of the business of a quiet mesh; it has not changed since `calm_s`."""
     calm_s: float = 0.0
@@ -107,21 +110,26 @@ def one_link_each(sim: "Sim") -> str:
 def dials_back_off(sim: "Sim") -> str:
     """Nobody honest dials one host in vain again and again: each wait is longer than the last."""
     seen = sim.watching.lasting
-    trouble = ""
+    seen.alone |= {each.name for each in sim.honest if each.is_up and each.member.viewing.is_alone}
     now = {
-        (each.name, each.starts, host): count
+        (each.name, host): (each.starts, count)
         for each in sim.honest
         for host, count in sim.net.traffic(each.address).in_vain.items()
     }
-    for (name, starts, host), count in now.items():
-        before = seen.dials.get((name, starts, host), 0)
-        if count - before > IN_VAIN_MAX:
+    trouble = ""
+    for (name, host), (life, count) in now.items():
+        then, before = seen.dials.setdefault((name, host), (life, 0))
+        if then != life:  # it has forgotten whom it could not reach
+            before = count
+            seen.dials[name, host] = life, count
+        in_vain = count - before
+        if in_vain > (ALONE_IN_VAIN_MAX if name in seen.alone else IN_VAIN_MAX):
             took_s = sim.now_s - seen.dials_s
             who = sim.net.name_of(host)
-            trouble = f"{name} has dialled {who} {count - before} times in vain in {took_s:.0f} s"
+            trouble = f"{name} has dialled {who} {in_vain} times in vain in {took_s:.0f} s"
             break
     if sim.now_s - seen.dials_s >= IN_VAIN_S:
-        seen.dials, seen.dials_s = now, sim.now_s
+        seen.dials, seen.dials_s, seen.alone = now, sim.now_s, set()
     return trouble
 
 

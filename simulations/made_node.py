@@ -27,6 +27,7 @@ from simulations.clock import VirtualClock
 from simulations.faults import Faults
 from simulations.hearing import Hearing, Said
 from simulations.host import House, ScriptedHost
+from simulations.inside_trio import scopes_below
 from simulations.keeping import Backup, empty, put_files, read_files, read_key
 from simulations.link import Traits
 from simulations.machines import DESKTOP, Machine, limits_of
@@ -36,6 +37,9 @@ from simulations.transport import Net
 from simulations.world import made_paths, made_world
 
 Given = TypeVar("Given")
+
+#: What has crashed unwinds in so many steps, or else in its own time.
+LAST_STEPS_MAX = 100
 
 
 @dataclass(eq=False)
@@ -221,6 +225,17 @@ class MadeNode:
         self.resume()
         if self.is_living:
             self.host.send_signal(signal.SIGTERM)
+        await self.over.wait()
+
+    async def wait_over(self) -> None:
+        """Wait until its process is gone. One that has crashed has no time for last words."""
+        for _ in range(LAST_STEPS_MAX):
+            if not self._is_crashed or self._tasks is None:
+                break
+            # What would still be saved or said at an end, behind shields, is cut off as well.
+            for scope in list(scopes_below(self._tasks)):
+                scope.cancel()
+            await trio.lowlevel.checkpoint()
         await self.over.wait()
 
     def suspend(self) -> None:

@@ -56,7 +56,7 @@ class MadeNodes:
     async def start(self, name: str) -> MadeNode:
         """Start a node, one that is made now if there is none; return when it is ready."""
         node = self.by_name.get(name) or self.make(name)
-        await node.over.wait()
+        await node.wait_over()
         node.begin()
         self._tasks.start_soon(node.live)
         await node.is_ready.wait()

@@ -34,6 +34,9 @@ class Row:
         return json.dumps([self.at_s, self.kind, self.who, self.what], ensure_ascii=False)
 
 
+#: So many lines go into the digest at once: a call for each costs more than the digest.
+AT_ONCE = 512
+
 Sink = Callable[[Row], object]
 
 
@@ -47,6 +50,7 @@ class Trace:
         self._keeps_messages = keep_messages
         self._sink = sink
         self._digest = blake2b(digest_size=16)
+        self._fresh: list[str] = []  # lines that are not in the digest yet
 
     def note(self, kind: str, who: str = "", what: str = "") -> None:
         """Note what has happened just now."""
@@ -55,22 +59,35 @@ class Trace:
 
     def message(self, kind: str, who: str, what: str) -> None:
         """Note a message, of which there are many."""
-        row = self._took(kind, who, what)
-        if self._keeps_messages:
-            self.rows.append(row)
+        if self._keeps_messages or self._sink is not None:
+            row = self._took(kind, who, what)
+            if self._keeps_messages:
+                self.rows.append(row)
+        else:
+            self._count_in(round(trio.current_time(), 9), kind, who, what)
 
     def digest(self) -> str:
         """Give the digest of all rows so far."""
+        self._digest_all()
         return self._digest.hexdigest()
 
     def _took(self, kind: str, who: str, what: str) -> Row:
         # Nine digits: what floats add in another order must not differ.
         row = Row(round(trio.current_time(), 9), kind, who, what)
-        self.count += 1
-        self._digest.update(f"{row.at_s!r} {kind} {who} {what}\n".encode())
+        self._count_in(row.at_s, kind, who, what)
         if self._sink is not None:
             self._sink(row)
         return row
+
+    def _count_in(self, at_s: float, kind: str, who: str, what: str) -> None:
+        self.count += 1
+        self._fresh.append(f"{at_s!r} {kind} {who} {what}\n")
+        if len(self._fresh) >= AT_ONCE:
+            self._digest_all()
+
+    def _digest_all(self) -> None:
+        self._digest.update("".join(self._fresh).encode())
+        self._fresh.clear()
 
 
 @contextmanager

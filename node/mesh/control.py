@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The control stream of a link after hello: is the peer there, and does it say why it leaves.
 
-A ping every `PING_S`, and `PONG_S` to answer it: whoever is frozen is known to be within the sum
-of both, whatever the line below believes. Nothing else is said here but the word of leaving.
+A ping at most `PING_S` after the last sign of life, and `PONG_S` to answer it: whoever is frozen
+is known to be within the sum of both, whatever the line below believes. A ping of the peer is a
+sign of life, too, so the two sides take turns. Nothing else is said here but the word of leaving.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,16 @@ from protocol.reasons import Reason
 
 #: Often enough that a closed lid is noticed before a person wonders; 256 peers cost 17 a second.
 PING_S = 15.0
+
+#: Whoever has asked waits this long for the peer to ask, the one that has dialled a little less:
+#: both ask at the beginning, and would go on doing so at the same time.
+DIALER_PING_S = 14.0
+
+#: After a ping of the peer it is our turn, a little before the peer would ask again.
+TURN_S = 13.0
+
+#: However often the peer asks, our own round trip is measured once in this time.
+MEASURE_S = 2 * PING_S
 
 #: A line that takes longer than this is of no use for work.
 PONG_S = 10.0
@@ -50,7 +61,7 @@ async def keep(link: Link, on_rtt: OnRtt) -> Reason:
         try:
             while True:
                 on_rtt(link, await measured(link, PONG_S))
-                await trio.sleep(PING_S)
+                await _until_due(link)
         except TransportError:
             over.append(Reason.UNREACHABLE)
         except RemoteProtocolError as error:
@@ -59,6 +70,17 @@ async def keep(link: Link, on_rtt: OnRtt) -> Reason:
     if isinstance(over[0], RemoteProtocolError):
         raise over[0]
     return over[0]
+
+
+async def _until_due(link: Link) -> None:
+    """Wait until the next ping is ours to say; what was heard meanwhile puts it off."""
+    answered_s = trio.current_time()
+    due_s = answered_s + (PING_S if link.inbound else DIALER_PING_S)
+    while trio.current_time() < due_s:
+        await trio.sleep_until(due_s)
+        if (asked_s := link.control.asked_s) > answered_s:
+            link.answered_s = max(link.answered_s, asked_s)
+            due_s = min(asked_s + TURN_S, answered_s + MEASURE_S)
 
 
 async def measured(link: Link, deadline_s: float) -> float:

@@ -103,6 +103,8 @@ class Framed:
         self._answers: deque[Frame] = deque()
         self._pings: deque[tuple[int, trio.Event]] = deque()
         self._pinged = 0
+        self.asked_s = float("-inf")
+        """When the peer has pinged last."""
         self._end: NoFrame | None = None
         self._error: Exception | None = None
         # A frame is news to listeners only; windows, pongs and the end are to all others.
@@ -268,6 +270,7 @@ class Framed:
         self._tally.received_frames += 1
         match frame:
             case Ping(token):
+                self.asked_s = trio.current_time()
                 self._answer(Pong(token))
             case Pong(token):
                 while self._pings:
@@ -337,6 +340,8 @@ class Framed:
 
     async def _write(self, frames: Sequence[Frame]) -> None:
         async with self._writing:
+            # An answer that was due when its speaker left: begun, it would take the stream with it.
+            await trio.lowlevel.checkpoint_if_cancelled()
             if self._error is not None:
                 raise self._error
             if self._end is NoFrame.LOST:

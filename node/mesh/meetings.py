@@ -8,6 +8,8 @@ Everything that a peer does wrong here ends its own connection, and is told to `
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from math import inf
 
 import trio
 
@@ -53,6 +55,14 @@ PART_S_MAX = 1.0
 log = Log()
 
 
+@dataclass(eq=False, slots=True)
+class _Arrival:
+    """A connection whose hello is not done: who waits for that, and for how long."""
+
+    patience: trio.CancelScope = field(default_factory=trio.CancelScope)
+    over: trio.Event = field(default_factory=trio.Event)
+
+
 class Meetings:
     """Who is connected and has said hello."""
 
@@ -83,7 +93,7 @@ class Meetings:
         self._room = Room(WAITING_BYTES_MAX)
         self._links: dict[Connection, Link] = {}
         self._greeting: set[Connection] = set()
-        self._changed = trio.Event()
+        self._arrivals: dict[Connection, _Arrival] = {}
         defence.peer_of = self._peer_of
         defence.everybody = self.peers.values
         defence.let_go = self._make_room
@@ -94,13 +104,20 @@ class Meetings:
     async def meet(self, connection: Connection) -> None:
         """Count a connection for as long as it lives, and end it when no hello comes in time."""
         if self.is_leaving or not self._defence.add(connection):
+            self._arrived(connection)
             await connection.close()
             return
         try:
-            if connection.inbound and await self.admitted(connection) is None:
-                await connection.close()
+            if connection.inbound and connection not in self._links:
+                arrival = self._arrivals.setdefault(connection, _Arrival())
+                arrival.patience.deadline = trio.current_time() + HELLO_S_MAX
+                with arrival.patience:
+                    await connection.wait_closed()
+                if connection not in self._links:
+                    await connection.close()
             await connection.wait_closed()
         finally:
+            self._arrived(connection)
             self._defence.remove(connection)
 
     async def admitted(self, connection: Connection) -> Link | None:
@@ -110,12 +127,11 @@ class Meetings:
         """
         if link := self._links.get(connection):
             return link
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_until_closed, connection, nursery.cancel_scope)
-            with trio.move_on_after(HELLO_S_MAX):
-                while connection not in self._links:
-                    await self._changed.wait()
-            nursery.cancel_scope.cancel()
+        arrival = self._arrivals.setdefault(connection, _Arrival())
+        with trio.move_on_after(HELLO_S_MAX) as waiting:
+            await arrival.over.wait()
+        if waiting.cancelled_caught:
+            self._arrivals.pop(connection, None)  # nobody else may be there to do it
         return self._links.get(connection)
 
     async def say_hello(self, connection: Connection, dialing: Dialing) -> None:
@@ -223,7 +239,7 @@ class Meetings:
             for on_met, _ in self.watchers:
                 self._tell_watcher(on_met, peer)
         self._links[connection] = link
-        self._tell()
+        self._arrived(connection)
         self._on_link(peer)
         return link
 
@@ -310,15 +326,12 @@ class Meetings:
     def _on_rtt(self, link: Link, rtt_s: float) -> None:
         self._behaviour.note_rtt(link.connection.peer, rtt_s)
 
-    def _tell(self) -> None:
-        changed, self._changed = self._changed, trio.Event()
-        changed.set()
-
-
-async def _until_closed(connection: Connection, scope: trio.CancelScope) -> None:
-    """End a wait with its connection: a dead one must take no place, nor what it has sent."""
-    await connection.wait_closed()
-    scope.cancel()
+    def _arrived(self, connection: Connection) -> None:
+        """End the wait for hello: it is done, or the connection is dead."""
+        arrival = self._arrivals.pop(connection, None)
+        if arrival is not None:
+            arrival.patience.deadline = inf
+            arrival.over.set()
 
 
 async def _close(link: Link, word: Frame) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
+from node.clock import Clock
 from protocol.errors import Refused
 from protocol.limits import ADVERT_INTERVAL_S_MIN
 
@@ -26,24 +27,43 @@ class Telling:
     """Keeps the own advert fresh, while :meth:`run` runs."""
 
     def __init__(
-        self, describe: Describe, tell: Callable[[bytes], None], renew_s: float = RENEW_S
+        self,
+        clock: Clock,
+        describe: Describe,
+        tell: Callable[[bytes], None],
+        renew_s: float = RENEW_S,
     ) -> None:
         """Have adverts from `describe`, and give each to `tell`."""
         self.is_told = trio.Event()  # or cannot be told for now
+        self._clock = clock
         self._describe = describe
         self._tell = tell
         self._renew_s = renew_s
+        self._asked_at_s = clock.now().wall_s
+        self._is_due = trio.Event()
         self._renew = trio.Event()
 
     def renew_soon(self) -> None:
         """Say that the advert is not true any more; it is made anew as soon as it may be."""
         self._renew.set()
 
+    def look(self) -> None:
+        """Renew at once where the clock on the wall says so; to be called now and then.
+
+        Timers stand still while a machine sleeps: when it wakes up, its advert may be over. And
+        where a clock was set back, others have refused the one from the future.
+        """
+        age_s = self._clock.now().wall_s - self._asked_at_s
+        if not -SETTLED_S <= age_s < self._renew_s:
+            self._is_due.set()
+            self._renew.set()
+
     async def run(self) -> None:
         """Tell at first, when something has changed, and long before the advert expires."""
         is_settled = False
         while True:
-            self._renew = trio.Event()
+            self._is_due, self._renew = trio.Event(), trio.Event()
+            self._asked_at_s = self._clock.now().wall_s
             try:
                 wire = await self._describe()
             except (Refused, OSError):
@@ -55,6 +75,7 @@ class Telling:
                 is_settled = True
             self.is_told.set()
             least_s = min(wait_s, SETTLED_S)
-            await trio.sleep(least_s)
+            with trio.move_on_after(least_s):
+                await self._is_due.wait()
             with trio.move_on_after(wait_s - least_s):
                 await self._renew.wait()

@@ -10,6 +10,10 @@ from node.clock import Clock
 #: What happens at a time is done at a time; a flood of messages does not become one of ticks.
 TICK_S_MIN = 0.05
 
+#: What is due in less than this is waited for so long. Two clocks run apart: what one of them
+#: has left of a wait may be too little for the other one to move at all: a wait without end.
+WAIT_S_MIN = 0.001
+
 
 class Ticking:
     """Calls `tick` when it is due, while :meth:`run` runs."""
@@ -43,7 +47,7 @@ class Ticking:
             now_s = self._clock.now().mono_s
             wait_s = max(self._due_s, earliest_s) - now_s
             if wait_s > 0:
-                with trio.move_on_after(wait_s):
+                with trio.move_on_after(max(wait_s, WAIT_S_MIN)):
                     await self._sleeping.park()
                 continue
             self._due_s = float("inf")

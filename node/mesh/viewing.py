@@ -64,7 +64,7 @@ class Viewing:
             models=models,
         )
         self._clock = clock
-        self._telling = Telling(describe, self._on_described, renew_s)
+        self._telling = Telling(clock, describe, self._on_described, renew_s)
         self._lines: dict[bytes, Line] = {}
         self._leaving: dict[bytes, Line] = {}  # they only say their last words
         self._places: dict[bytes, Peer] = {}
@@ -177,6 +177,7 @@ class Viewing:
     async def _keep_sweeping(self) -> None:
         while True:
             await trio.sleep(SWEEP_S)
+            self._telling.look()
             for key, peer in self._places.items():
                 peer.neighbour = key in self.view.neighbours.linked
                 if peer.rtt_s is not None:

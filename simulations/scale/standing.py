@@ -19,6 +19,7 @@ from protocol.limits import (
     OUTBOUND_NEIGHBOURS_SOUGHT,
     PROVEN_S,
     REDRAW_S,
+    REPLACED_REFILL_S,
 )
 from simulations.scale.company import Company
 from simulations.scale.node import ScaleNode
@@ -105,6 +106,10 @@ def _rest(world: Scale, node: ScaleNode, dice: Random, renew_s: float) -> None:
         talk.news_at = inf
         talk.interval_s = EXCHANGE_INTERVAL_S_MAX
         talk.next_at = world.now + dice.uniform(0.0, EXCHANGE_INTERVAL_S_MAX)
+        # As where always somebody has a lower draw: no more is ever replaced than then.
+        spent_s = world.now - dice.uniform(0.0, REPLACED_REFILL_S)
+        while talk.replacing.take(spent_s):
+            pass
     world.later(renew_s, node.describe)
     world.later(dice.uniform(0.0, SWEEP_S), node.sweep)
     Company(node, (), dice).go_on(

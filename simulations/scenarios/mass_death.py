@@ -2,11 +2,7 @@
 """A third of the mesh is gone in one moment."""
 
 from simulations.checks import nobody_is_alone, nobody_knows, not_for_long
-from simulations.invariants import keeps_honest_company
 from simulations.sim import Sim
-
-#: Of the living neighbours that a node seeks: without so many it has no company.
-COMPANY_SHARE = 0.6
 
 
 async def mass_death(sim: Sim, nodes: int = 20, dead: float = 0.3) -> None:
@@ -19,13 +15,15 @@ async def mass_death(sim: Sim, nodes: int = 20, dead: float = 0.3) -> None:
     await sim.settle(within_s=120)
     lost = sim.dice("who dies").sample(made[1:], int(dead * nodes))
 
-    def living_have_company(sim: Sim) -> str:
-        return keeps_honest_company(sim.up, COMPANY_SHARE)
+    def dead_have_no_neighbours(sim: Sim) -> str:
+        keys = {each.key for each in lost}
+        mourning = [each.name for each in sim.up if each.member.viewing.neighbours & keys]
+        return f"{mourning[0]} has a dead neighbour" if mourning else ""
 
     sim.watching.always.append(not_for_long(nobody_is_alone, 120.0))
     with sim.watching.trouble(f"{len(lost)} nodes are dead"):
         sim.crash(*lost, silently=True)
-        sim.figures["company_again_s"] = await sim.settle(living_have_company, within_s=300)
+        sim.figures["noticed_s"] = await sim.settle(dead_have_no_neighbours, within_s=60)
         await sim.sleep(3700)
         sim.check(nobody_knows(lost))
     await sim.restart(*lost)

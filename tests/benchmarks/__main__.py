@@ -8,6 +8,7 @@ from tests.benchmarks import (
     frames,
     orders,
     processes,
+    simulator,
     store,
     transport,
 )
@@ -15,7 +16,17 @@ from tests.benchmarks import (
 
 def main() -> None:
     """Print one line a figure."""
-    for room in (orders, frames, executor, store, transport, daemon, processes, besieged):
+    for room in (
+        orders,
+        frames,
+        executor,
+        store,
+        transport,
+        daemon,
+        processes,
+        besieged,
+        simulator,
+    ):
         for name, ratio, meaning in room.run():
             print(f"{ratio:7.2f} x  {name:28} {meaning}")
 

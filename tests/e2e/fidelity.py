@@ -26,7 +26,7 @@ from tests.node.api.asking import ask
 NODES = 8
 
 #: Nothing is counted apart until the first news have gone round.
-CALM_S = 4.0
+CALM_S = 3.0
 
 #: Between processes of one machine: a message is there before anybody has looked at the clock.
 LOOPBACK = LinkTraits(latency_s=0.00005, jitter_s=0.00001)

@@ -8,6 +8,7 @@ from protocol.limits import (
     EXCHANGE_INTERVAL_S_MIN,
     RANGELESS_ADVERTS_MAX,
     REPLACED_PER_EXCHANGE_MAX,
+    REPLACED_REFILL_S,
     SUMMARY_ROWS_MAX,
 )
 from tests.protocol.desk import ME, OTHER, PEER, Desk, a_desk, summary
@@ -162,3 +163,32 @@ def test_each_listener_is_told_of_others_first() -> None:
     for _, nodes in told(desk.view.tick(0.0, EPOCH_S)):
         first.append(set(nodes[:20]))
     assert len(set.union(*first)) > 60
+
+
+def test_where_adverts_push_out_each_other_each_neighbour_brings_a_few_and_then_one_at_a_time() -> (
+    None
+):
+    """In a mesh larger than a directory, somebody always has an advert with a lower draw."""
+    desk = with_two()
+    desk.said(70.0)  # which proves both
+    directory = desk.view.directory
+    for number in range(directory.share):
+        directory.admit(desk.known(f"{number}"), PEER, EPOCH_S)
+    assert directory.has_room()
+    assert directory.free_of(PEER) == 0
+    better = [desk.known(f"better {number}") for number in range(40)]
+    brought: list[float] = []
+    for now in range(70, 1000, 60):
+        left = [known for known in better if known.node not in directory]
+        vouched = Summary(tuple(known.digests[1] for known in left))
+        for _, nodes in wishes(desk.hear(vouched, float(now))):
+            brought += [now] * len(nodes)
+            for known in left:
+                if known.node in nodes:
+                    desk.get(known, float(now))
+    assert brought[:REPLACED_PER_EXCHANGE_MAX] == [70] * REPLACED_PER_EXCHANGE_MAX
+    assert brought[REPLACED_PER_EXCHANGE_MAX:] == [370, 670, 970]
+    assert REPLACED_REFILL_S == 300
+    # Another one has shares of its own.
+    ((_, nodes),) = wishes(desk.hear(summary(*better[-9:]), 1000.0, OTHER))
+    assert len(nodes) == 9

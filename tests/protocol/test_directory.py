@@ -215,6 +215,33 @@ def test_a_live_neighbour_stands_for_what_a_departed_one_or_a_stranger_told() ->
     assert (entry.source, entry.vouched) == (b"chosen", True)
 
 
+def test_a_teller_that_holds_as_much_already_takes_nothing_from_others() -> None:
+    """The others would fill up again, from the fullest one, and so on without end."""
+    directory = a_directory()
+    directory.tellers.add(b"chosen")
+    for number in range(4):
+        directory.admit(known(f"{number}"), b"stranger", EPOCH_S)
+    for entry in list(directory):
+        directory.adopt(entry, b"chosen", vouched=False)
+    assert directory.held_of(b"chosen") == directory.held_of(b"stranger") == 2
+
+
+def test_who_gives_way_is_known_anew_when_its_source_has_met_it_by_now() -> None:
+    """What was found to give way first was remembered, when its source vouched for it later."""
+    directory = a_directory(64)
+    for number in range(8):
+        directory.admit(known(f"{number}"), b"s", EPOCH_S)
+    last = max(directory, key=lambda entry: entry.draw)
+    lowest = min(
+        (known(f"new {number}") for number in range(100)),
+        key=lambda advert: draw(SALT, b"keep", advert.node),
+    )
+    assert directory.wants(lowest.node, lowest.version, b"s", vouched=False)
+    directory.adopt(last, b"s", vouched=True)
+    directory.admit(lowest, b"s", EPOCH_S)
+    assert last.known.node in directory
+
+
 def test_nodes_of_one_address_range_take_a_few_places() -> None:
     directory = a_directory()
     address = ("/ip4/9.9.9.9/tcp/1",)
@@ -244,6 +271,7 @@ def test_a_better_teller_gets_no_more_nodes_without_an_address_than_any_source_m
     for source in (b"one", b"other"):
         for number in range(RANGELESS_ADVERTS_MAX):
             directory.admit(known(f"{source!r} {number}", addresses=()), source, EPOCH_S)
+        directory.leave(source)
     for entry in list(directory):
         directory.adopt(entry, b"chosen", vouched=True)
     assert directory.held_of(b"chosen") == RANGELESS_ADVERTS_MAX
