@@ -28,7 +28,6 @@ from protocol.exchange import Exchange, Summary
 from protocol.limits import DIAL_REST_S_MIN, KEYS_REMEMBERED_MAX
 from protocol.memory import Memory
 from protocol.neighbours import Neighbours
-from protocol.talk import Talk
 from simulations.scenarios import scenarios
 from simulations.simulate import simulate
 from simulations.trace import written_to
@@ -116,11 +115,6 @@ def no_second_try(patch: Patch) -> None:
 # --- an unbounded queue ---------------------------------------------------------------------------
 
 
-def offers_pile_up(patch: Patch) -> None:
-    """All that a neighbour was ever told of stands in the queue of what it may still wish for."""
-    patch.setattr(Talk, "offer", lambda talk, nodes: talk.offered.update(dict.fromkeys(nodes)))
-
-
 def one_teller_fills_the_directory(patch: Patch) -> None:
     """Whatever comes has a place, and nothing gives way to it."""
     patch.setattr(Directory, "_victim", lambda *_: None)
@@ -141,7 +135,7 @@ def the_tick_sleeps_on(patch: Patch) -> None:
 
 def nobody_hears_of_a_link(patch: Patch) -> None:
     """Who waits for a hello is not woken when it is done."""
-    patch.setattr(Meetings, "_tell", lambda _meetings: None)
+    patch.setattr(Meetings, "_arrived", lambda _meetings, _connection: None)
 
 
 # --- others ---------------------------------------------------------------------------------------
