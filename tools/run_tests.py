@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """`make test`: all tests in three lanes beside each other. Words go to pytest.
 
-Two lanes compute, one for each core; the third one is real nodes, which mostly wait. The first
-lane has protocol/ in it, under coverage with `--coverage`, and is seen as it goes; what the others
-print is shown when they have ended. Each of those has a temporary folder of its own, open as /tmp
-is: some tests look for what is left there.
+Two lanes compute, one for each core; the third one is real nodes, which mostly wait, and made ones
+after them. The first lane is that of protocol/, under coverage with `--coverage`, and is seen as it
+goes; what the others print is shown when they have ended. Each of those has a temporary folder of
+its own, open as /tmp is: some tests look for what is left there.
 """
 
 import os
@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
 
 PROTOCOL = "tests/protocol"
-# About as long as what is left for the second lane: see the ends of a run.
-BESIDE_PROTOCOL = (
+# Virtual time and small files: they follow the real nodes, which mostly wait and end first.
+MADE_WORLDS = (
     *("tests/node/api", "tests/node/host", "tests/node/mesh", "tests/node/store"),
     *("tests/node/work", "tests/simulations"),
 )
@@ -32,14 +32,13 @@ def main(words: list[str]) -> int:
     """Run all lanes; 0 when all tests have passed."""
     measured = "--coverage" in words
     words = [word for word in words if word != "--coverage"]
-    elsewhere = [f"--ignore={each}" for each in (PROTOCOL, *BESIDE_PROTOCOL, *REAL_NODES)]
+    elsewhere = [f"--ignore={each}" for each in (PROTOCOL, *REAL_NODES, *MADE_WORLDS)]
     CACHE.mkdir(exist_ok=True)
     with (
         _beside("others", [*elsewhere, *words]) as others,
-        _beside("nodes", [*REAL_NODES, *words]) as nodes,
+        _beside("nodes", [*REAL_NODES, *MADE_WORLDS, *words]) as nodes,
     ):
         codes = [_run([*_pytest(coverage=measured), PROTOCOL, *words])]
-        codes.append(_run([*_pytest(), *BESIDE_PROTOCOL, *words]))
         codes += [others.wait(), nodes.wait()]
     for name in ("others", "nodes"):
         sys.stdout.write(_log(name).read_text(encoding="utf-8", errors="replace"))
