@@ -73,7 +73,12 @@ def test_each_scenario_is_run_here_and_has_one_sentence() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "seed"), [(name, seed) for name, each in SMALL.items() for seed in range(each.seeds)]
+    ("name", "seed"),
+    [
+        pytest.param(name, seed, marks=pytest.mark.soak if seed else ())
+        for name, each in SMALL.items()
+        for seed in range(each.seeds)
+    ],
 )
 def test_a_small_world_comes_through(name: str, seed: int) -> None:
     small = SMALL[name]

@@ -33,7 +33,7 @@ async def test_a_ring_that_wants_all_places_of_a_node_does_not_get_those_that_it
         await mob.settles(eve)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @in_a_seeded_world
 async def test_a_newcomer_in_the_middle_of_an_eclipse_knows_honest_nodes_and_meets_them_later(
     tmp_path: Path,
