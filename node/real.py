@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from node.clock import SystemClock
-from node.config import Config, ExecutorConfig
-from node.executor.pool import Pool, PoolLimits
+from node.config import Config
+from node.executor.leases import limits_of
+from node.executor.pool import Pool
 from node.executor.zygote import Zygote
 from node.host.machine import MachineHost
 from node.mesh.libp2p.host import Libp2p
@@ -29,15 +30,3 @@ async def real_world(config: Config, paths: Paths) -> AsyncIterator[World]:
             host=MachineHost(paths, clock),
             paths=paths,
         )
-
-
-def limits_of(executor: ExecutorConfig) -> PoolLimits:
-    """Say what runners may take, as the owner has chosen."""
-    return PoolLimits(
-        runners=executor.runners,
-        threads=executor.threads,
-        memory_bytes=executor.memory_mib << 20,
-        runner_memory_bytes=executor.runner_memory_mib << 20,
-        load_s=executor.load_s,
-        warm_s=executor.warm_s,
-    )

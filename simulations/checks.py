@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from node.membership import Membership
 from simulations import invariants
 from simulations.lasting import (
     dials_back_off,
@@ -72,14 +71,12 @@ def nothing_failed(sim: "Sim") -> str:
 
 def bounds_hold(sim: "Sim") -> str:
     """What a node keeps of others has a bound, whatever they do."""
-    up = [each for each in sim.honest if each.is_up]
-    return invariants.directories_bounded(up) or invariants.places_bounded(up)
+    return invariants.directories_bounded(sim.honest) or invariants.places_bounded(sim.honest)
 
 
 def adverts_are_true(sim: "Sim") -> str:
     """Nobody honest believes an advert that its node has not made."""
-    up = [each for each in sim.honest if each.is_up]
-    return invariants.no_forged_adverts(up, sim.nodes)
+    return invariants.no_forged_adverts(sim.honest, sim.nodes)
 
 
 # --- at last ------------------------------------------------------------------------------------
@@ -99,7 +96,7 @@ def _strangers(up: Sequence[MadeNode]) -> str:
     keys = {each.key: each.name for each in up}
     lacking: list[str] = []
     for each in up:
-        room = min(len(keys) - 1, membership_of(each).viewing.view.directory.room)
+        room = min(len(keys) - 1, each.member.viewing.view.directory.room)
         known = len(keys.keys() & known_to(each)) - (each.key in known_to(each))
         if known < room:
             lacking.append(f"{each.name} knows {known} of {room}")
@@ -112,8 +109,7 @@ def nobody_is_alone(sim: "Sim") -> str:
     if len(up) < 2:
         return ""
     near = {
-        key: set(membership_of(each).viewing.view.neighbours.linked) & up.keys()
-        for key, each in up.items()
+        key: set(each.member.viewing.view.neighbours.linked) & up.keys() for key, each in up.items()
     }
     begin = next(iter(up))
     reached, todo = {begin}, [begin]
@@ -126,7 +122,7 @@ def nobody_is_alone(sim: "Sim") -> str:
 
 def adverts_expire(sim: "Sim") -> str:
     """Nobody keeps an advert that is over."""
-    return invariants.adverts_expire([each for each in sim.honest if each.is_up])
+    return invariants.adverts_expire(sim.honest)
 
 
 # --- checks that are made -----------------------------------------------------------------------
@@ -170,11 +166,6 @@ SAFE: tuple[Check, ...] = (
     *(nobody_believes_in_the_gone, one_link_each, dials_back_off, quiet_is_quiet),
 )
 EVENTUALLY: tuple[Check, ...] = (everybody_knows_everybody, nobody_is_alone, adverts_expire)
-
-
-def membership_of(node: MadeNode) -> Membership:
-    """Give the membership of a node that is up."""
-    return node.member
 
 
 def known_to(node: MadeNode) -> "frozenset[bytes]":

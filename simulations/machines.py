@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from node.config import Config, ExecutorConfig
 from node.executor.executor import CPU
 from node.executor.hardware import Hardware
-from node.executor.leases import PoolLimits
 from node.executor.machine import Machine as Core
 from node.executor.measured import Gpu, Measured
 from node.executor.providers import CUDA
@@ -105,18 +104,6 @@ def machine(name: str, access: str, of: Figures, *, on_battery: bool | None = No
         ),
         commit_s=of.commit_ms / 1000,
         access=access,
-    )
-
-
-def limits_of(executor: ExecutorConfig) -> PoolLimits:
-    """Say what runners may take, as a real node does of its config."""
-    return PoolLimits(
-        runners=executor.runners,
-        threads=executor.threads,
-        memory_bytes=executor.memory_mib << 20,
-        runner_memory_bytes=executor.runner_memory_mib << 20,
-        load_s=executor.load_s,
-        warm_s=executor.warm_s,
     )
 
 

@@ -16,7 +16,7 @@ import trio
 
 from node.config import Config
 from node.desk import Desk
-from node.executor.leases import PoolLimits
+from node.executor.leases import PoolLimits, limits_of
 from node.host.host import App
 from node.leaves import the_only
 from node.main import Ready, run_node
@@ -30,7 +30,7 @@ from simulations.host import House, ScriptedHost
 from simulations.inside_trio import scopes_below
 from simulations.keeping import Backup, empty, put_files, read_files, read_key
 from simulations.link import Traits
-from simulations.machines import DESKTOP, Machine, limits_of
+from simulations.machines import DESKTOP, Machine
 from simulations.standstill import Standstill
 from simulations.store import SimulatedStore, Watch
 from simulations.transport import Net

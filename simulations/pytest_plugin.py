@@ -11,8 +11,7 @@ A test that takes `sim` runs once for each seed, in virtual time. A failure prin
 that has it again. It needs pytest-trio, which runs tests that are `async`.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,19 +121,6 @@ def _run(seed: str, main: Callable[..., Awaitable[Any]], *arguments: Any, **more
     return run_in_virtual_time(seed, main, *arguments)
 
 
-async def _made(sim_seed: int, request: pytest.FixtureRequest) -> "AsyncGenerator[Sim, None]":
-    from simulations.signatures import remembered_signatures
-    from simulations.sim import made_sim
-    from simulations.trace import Trace, written_to
-
-    with (
-        remembered_signatures(),
-        written_to(request.config.getoption("--sim-trace")) as sink,
-    ):
-        async with made_sim(sim_seed, trace=Trace(sink=sink)) as sim:
-            yield sim
-
-
 # Each run of pytest imports this wherever the package is installed: it needs no pytest-trio as
 # long as no test takes `sim`.
 try:
@@ -150,6 +136,9 @@ else:
     @trio_fixture  # type: ignore[untyped-decorator]  # it has no types
     async def sim(sim_seed: int, request: pytest.FixtureRequest) -> "AsyncIterator[Sim]":
         """A made world, and nobody in it yet; it follows from the seed of the test."""
-        async with aclosing(_made(sim_seed, request)) as made:
-            async for world in made:
+        from simulations.sim import made_sim
+        from simulations.trace import Trace, written_to
+
+        with written_to(request.config.getoption("--sim-trace")) as sink:
+            async with made_sim(sim_seed, trace=Trace(sink=sink)) as world:
                 yield world

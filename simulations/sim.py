@@ -29,6 +29,7 @@ from simulations.links import LinkTraits
 from simulations.node import MadeNode, MadeNodes, made_nodes
 from simulations.population import Population
 from simulations.record import Verdict
+from simulations.signatures import remembered_signatures
 from simulations.trace import Trace
 from simulations.transport import Net
 from simulations.watching import Watching
@@ -170,14 +171,15 @@ async def made_sim(
     """
     wire, trace = Wire(), trace or Trace()
     net = Net(wire=wire, dice=lambda purpose: Random(f"{seed} {purpose}"), trace=trace)
-    async with made_nodes(net, folder) as nodes, beside() as tasks:
-        sim = Sim(seed, nodes, wire, trace, tasks)
-        tasks.start_soon(wire.run)
-        tasks.start_soon(sim.watching.run)
-        yield sim
-        sim.watching.look()
-        if not sim.has_failed:
-            sim.check()
+    with remembered_signatures():
+        async with made_nodes(net, folder) as nodes, beside() as tasks:
+            sim = Sim(seed, nodes, wire, trace, tasks)
+            tasks.start_soon(wire.run)
+            tasks.start_soon(sim.watching.run)
+            yield sim
+            sim.watching.look()
+            if not sim.has_failed:
+                sim.check()
 
 
 async def _awaited(given: Awaitable[object]) -> None:

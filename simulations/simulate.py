@@ -23,7 +23,6 @@ from simulations.bounds import Bounds, TooLongError, Watchdog
 from simulations.checks import CheckFailedError
 from simulations.determinism import run_in_virtual_time
 from simulations.record import Record, Sample
-from simulations.signatures import remembered_signatures
 from simulations.sim import Sim, made_sim
 from simulations.trace import Sink, Trace
 
@@ -103,11 +102,10 @@ class _Running:
     def record(self) -> Record:
         """Let it run, and tell how it was."""
         error = ""
-        with remembered_signatures():
-            try:
-                run_in_virtual_time(str(self._run.seed), self._main, instruments=[self._watchdog])
-            except Exception as raised:  # noqa: BLE001 - whatever it is, the record says so
-                error = _told(the_only(raised))
+        try:
+            run_in_virtual_time(str(self._run.seed), self._main, instruments=[self._watchdog])
+        except Exception as raised:  # noqa: BLE001 - whatever it is, the record says so
+            error = _told(the_only(raised))
         if self._watchdog.reason:
             error = _told(TooLongError(self._watchdog.reason))
         record = self._record or _nothing_of(self._run)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import trio
 
+from node.config import ExecutorConfig
 from node.executor.batches import BatchingRunner
 from node.executor.executor import CPU, Group, Layer, Model, Runner
 from node.executor.joining import is_batchable
@@ -41,6 +42,18 @@ class PoolLimits:
     runner_memory_bytes: int = 1 << 30
     load_s: float = 30.0
     warm_s: float = 300.0
+
+
+def limits_of(executor: ExecutorConfig) -> PoolLimits:
+    """Say what runners may take, as the owner has chosen."""
+    return PoolLimits(
+        runners=executor.runners,
+        threads=executor.threads,
+        memory_bytes=executor.memory_mib << 20,
+        runner_memory_bytes=executor.runner_memory_mib << 20,
+        load_s=executor.load_s,
+        warm_s=executor.warm_s,
+    )
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ import trio
 
 from node.config import Config, ExecutorConfig, GovernorConfig
 from node.config_reading import check_together
+from node.executor.leases import limits_of
 from node.work.hours import Hours
 from node.work.rules import failing
 from simulations.clock import EPOCH_S, VirtualClock
@@ -20,7 +21,6 @@ from simulations.machines import (
     RASPBERRY_PI,
     SERVER,
     Machine,
-    limits_of,
 )
 from tests.node.executor.virtual_time import in_virtual_time
 
